@@ -1,0 +1,89 @@
+import type { BucketDefinition, ConsumerDefinition, StreamDefinition } from '@drover/schemas';
+import {
+  AckPolicy,
+  DeliverPolicy,
+  DiscardPolicy,
+  JetStreamApiError,
+  type JetStreamClient,
+  type JetStreamManager,
+  RetentionPolicy,
+  StorageType,
+} from '@nats-io/jetstream';
+import { type KV, Kvm } from '@nats-io/kv';
+import { nanos } from 'nats';
+
+/** JetStream's error codes that Drover acts on. */
+export const apiErrors = {
+  wrongLastSequence: 10_071,
+  streamNotFound: 10_059,
+  streamNameInUse: 10_058,
+  consumerNotFound: 10_014,
+  maximumMessages: 10_077,
+} as const;
+
+/** True when JetStream itself refused with this code. */
+export const isApiError = (error: unknown, code: number): boolean =>
+  error instanceof JetStreamApiError && error.code === code;
+
+/** Creates the stream, or brings an existing one to its definition. */
+export async function ensureStream(
+  jsm: JetStreamManager,
+  stream: StreamDefinition,
+  replicas: number,
+): Promise<void> {
+  const config = streamConfig(stream, replicas);
+  try {
+    await jsm.streams.add(config);
+  } catch (error) {
+    if (!isApiError(error, apiErrors.streamNameInUse)) throw error;
+    await jsm.streams.update(stream.name, config);
+  }
+}
+
+const streamConfig = (stream: StreamDefinition, replicas: number) => ({
+  name: stream.name,
+  description: stream.description,
+  subjects: [...stream.subjects],
+  retention: stream.retention === 'workqueue' ? RetentionPolicy.Workqueue : RetentionPolicy.Limits,
+  storage: stream.storage === 'file' ? StorageType.File : StorageType.Memory,
+  discard: stream.discard === 'new' ? DiscardPolicy.New : DiscardPolicy.Old,
+  // A replay buffer that survives a node is worth less than its writes cost.
+  num_replicas: stream.storage === 'memory' ? 1 : replicas,
+  allow_direct: stream.allowDirect,
+  ...(stream.maxAgeMs === undefined ? {} : { max_age: nanos(stream.maxAgeMs) }),
+  ...(stream.maxMsgs === undefined ? {} : { max_msgs: stream.maxMsgs }),
+  ...(stream.maxBytes === undefined ? {} : { max_bytes: stream.maxBytes }),
+  ...(stream.maxMsgsPerSubject === undefined ? {} : { max_msgs_per_subject: stream.maxMsgsPerSubject }),
+  ...(stream.discardNewPerSubject === undefined
+    ? {}
+    : { discard_new_per_subject: stream.discardNewPerSubject }),
+  ...(stream.maxMsgSizeBytes === undefined ? {} : { max_msg_size: stream.maxMsgSizeBytes }),
+  ...(stream.duplicateWindowMs === undefined ? {} : { duplicate_window: nanos(stream.duplicateWindowMs) }),
+});
+
+/** Creates the durable consumer, or brings an existing one to its definition. */
+export async function ensureConsumer(jsm: JetStreamManager, consumer: ConsumerDefinition): Promise<void> {
+  const config = {
+    ack_policy: AckPolicy.Explicit,
+    deliver_policy: DeliverPolicy.All,
+    filter_subject: consumer.filter,
+    ack_wait: nanos(consumer.ackWaitMs),
+    max_deliver: consumer.maxDeliver,
+    max_ack_pending: consumer.maxAckPending,
+  };
+  try {
+    await jsm.consumers.info(consumer.stream, consumer.name);
+    await jsm.consumers.update(consumer.stream, consumer.name, config);
+  } catch (error) {
+    if (!isApiError(error, apiErrors.consumerNotFound)) throw error;
+    await jsm.consumers.add(consumer.stream, {
+      ...config,
+      durable_name: consumer.name,
+      max_waiting: consumer.maxWaiting,
+    });
+  }
+}
+
+/** Creates the bucket unless it exists. */
+export const ensureBucket = (js: JetStreamClient, bucket: BucketDefinition, replicas: number): Promise<KV> =>
+  new Kvm(js).create(bucket.name, { description: bucket.description, history: bucket.history, replicas });

@@ -1,0 +1,75 @@
+import { readFileSync } from 'node:fs';
+import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { connect, type NatsConnection, nkeyAuthenticator, type TlsOptions } from 'nats';
+import type { CommonEnv } from './env.ts';
+import type { Logger } from './log.ts';
+
+export type Nats = {
+  readonly nc: NatsConnection;
+  readonly js: JetStreamClient;
+  readonly jsm: JetStreamManager;
+  /** False between a disconnect and the reconnect that ends it. */
+  connected(): boolean;
+  /** Called after each reconnect: what was published or missed meanwhile has to be made good. */
+  onReconnect(listener: () => void): void;
+};
+
+/**
+ * Connects, waiting for the server as long as it takes and reconnecting for ever.
+ * Requests and JetStream publishes time out after 2 s, so that they can be repeated with the same message id.
+ */
+export async function connectNats(name: string, env: CommonEnv, log: Logger): Promise<Nats> {
+  const tls = tlsOptions(env);
+  const nc = await connect({
+    name,
+    servers: env.NATS_URL.split(','),
+    inboxPrefix: env.NATS_INBOX_PREFIX,
+    ...(env.NATS_NKEY_FILE ? { authenticator: nkeyAuthenticator(readSeed(env.NATS_NKEY_FILE)) } : {}),
+    ...(tls ? { tls } : {}),
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 250,
+    reconnectJitter: 250,
+    pingInterval: 10_000,
+    timeout: 5_000,
+    waitOnFirstConnect: true,
+    // A hub that restarts may refuse a user twice while it loads; giving up for good would need a person.
+    ignoreAuthErrorAbort: true,
+  });
+  const options = { timeout: 2_000, ...(env.NATS_DOMAIN ? { domain: env.NATS_DOMAIN } : {}) };
+  const listeners: (() => void)[] = [];
+  let connected = true;
+  void (async () => {
+    for await (const status of nc.status()) {
+      if (status.type === 'disconnect') {
+        connected = false;
+        log.warn('nats disconnected');
+      } else if (status.type === 'reconnect') {
+        connected = true;
+        log.info('nats reconnected');
+        for (const listener of listeners) listener();
+      } else if (status.type === 'error') {
+        log.error({ error: status.error.message }, 'nats error');
+      }
+    }
+    connected = false;
+  })();
+  return {
+    nc,
+    js: jetstream(nc, options),
+    // Without the API check no role needs `$JS.API.INFO`.
+    jsm: await jetstreamManager(nc, { ...options, checkAPI: false }),
+    connected: () => connected,
+    onReconnect: (listener) => listeners.push(listener),
+  };
+}
+
+const readSeed = (file: string): Uint8Array => new TextEncoder().encode(readFileSync(file, 'utf8').trim());
+
+function tlsOptions(env: CommonEnv): TlsOptions | undefined {
+  if (!env.NATS_CA_FILE && !env.NATS_CERT_FILE) return undefined;
+  return {
+    ...(env.NATS_CA_FILE ? { caFile: env.NATS_CA_FILE } : {}),
+    ...(env.NATS_CERT_FILE ? { certFile: env.NATS_CERT_FILE } : {}),
+    ...(env.NATS_KEY_FILE ? { keyFile: env.NATS_KEY_FILE } : {}),
+  };
+}

@@ -1,0 +1,24 @@
+/** NATS headers that Drover sets or reads. Everything that a decision depends on is in the message instead. */
+export const natsHeaders = {
+  /** W3C trace context, carried unchanged from the ingress to the agent and back. */
+  traceparent: 'traceparent',
+  /** Why a dead letter is dead: one of the failure codes or `max_deliver`. */
+  reason: 'Drover-Reason',
+  /** The subject that a dead letter was first published on. */
+  subject: 'Drover-Subject',
+} as const;
+
+/** HTTP headers of the ingress: asked by the client, or answered. */
+export const httpHeaders = {
+  deadlineMs: 'x-drover-deadline-ms',
+  priority: 'x-drover-priority',
+  maxUsdPer1k: 'x-drover-max-usd-per-1k',
+  idempotencyKey: 'idempotency-key',
+  requestId: 'x-request-id',
+  cluster: 'x-drover-cluster',
+  model: 'x-drover-model',
+  attempts: 'x-drover-attempts',
+  usdPer1k: 'x-drover-usd-per-1k',
+  queueMs: 'x-drover-queue-ms',
+  overheadMs: 'x-drover-overhead-ms',
+} as const;

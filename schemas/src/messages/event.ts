@@ -1,0 +1,46 @@
+import { z } from 'zod';
+import { agentId } from '../names.ts';
+import { outcome } from './outcome.ts';
+
+/**
+ * What became of a request; `llm.evt.<writer>.<tenant>.<request>`, each published with compare-and-set on the last
+ * sequence of `llm.evt.*.<tenant>.<request>`. States and transitions:
+ *
+ *     (none) ──► running ──► ended            running: an agent owns the attempt; its sequence is the fence
+ *        │        │   ▲                       released: the owner gave it back; anyone may run it again
+ *        │        ▼   │                       ended: the outcome; nothing follows
+ *        │      released ──► ended
+ *        └──────────────────► ended           (rejected, expired or cancelled before it ran)
+ *
+ * `running` may follow `running`: the earlier owner died or was cut off, and is fenced from then on.
+ */
+export const event = z.discriminatedUnion('state', [
+  z.strictObject({
+    v: z.literal(1),
+    state: z.literal('running'),
+    agent: agentId,
+    attempt: z.int().min(1),
+    atMs: z.number(),
+    bodyHash: z.string().optional(),
+  }),
+  z.strictObject({
+    v: z.literal(1),
+    state: z.literal('released'),
+    agent: agentId,
+    attempt: z.int().min(1),
+    atMs: z.number(),
+    /** `draining` and `backend-down` blame nobody; `backend-failed` counts against the cluster's breaker. */
+    reason: z.enum(['draining', 'backend-down', 'backend-failed']),
+    message: z.string(),
+    bodyHash: z.string().optional(),
+  }),
+  z.strictObject({
+    v: z.literal(1),
+    state: z.literal('ended'),
+    attempt: z.int().min(0),
+    atMs: z.number(),
+    outcome,
+    bodyHash: z.string().optional(),
+  }),
+]);
+export type Event = z.infer<typeof event>;

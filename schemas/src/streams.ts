@@ -1,0 +1,215 @@
+import { type Priority, priorities } from './names.ts';
+import { subjects } from './subjects.ts';
+
+/**
+ * Every stream, durable consumer and KV bucket, as data. Times are in milliseconds here; `bootstrap` turns them into
+ * the nanoseconds that JetStream speaks. Replicas are the deployment's choice: one locally, three on the hub.
+ */
+export type StreamDefinition = {
+  readonly name: string;
+  readonly subjects: readonly string[];
+  readonly description: string;
+  readonly retention: 'workqueue' | 'limits';
+  readonly storage: 'file' | 'memory';
+  /** Memory streams vanish with a single server, configuration included; the scheduler makes these again. */
+  readonly discard: 'new' | 'old';
+  readonly maxAgeMs?: number;
+  readonly maxMsgs?: number;
+  readonly maxBytes?: number;
+  readonly maxMsgsPerSubject?: number;
+  readonly discardNewPerSubject?: boolean;
+  readonly maxMsgSizeBytes?: number;
+  readonly duplicateWindowMs?: number;
+  readonly allowDirect: boolean;
+};
+
+export type ConsumerDefinition = {
+  readonly stream: string;
+  readonly name: string;
+  readonly filter: string;
+  readonly ackWaitMs: number;
+  readonly maxDeliver: number;
+  readonly maxAckPending: number;
+  readonly maxWaiting: number;
+};
+
+export type BucketDefinition = {
+  readonly name: string;
+  readonly description: string;
+  readonly history: number;
+};
+
+const minuteMs = 60_000;
+const dayMs = 24 * 60 * minuteMs;
+const mib = 1024 * 1024;
+
+/** JetStream refuses larger messages (server default); prompts are capped well below at the edge. */
+export const maxMessageBytes = mib;
+/** Room for the envelope and for a continuation's bookkeeping around the prompt. */
+export const maxBodyBytes = 512 * 1024;
+/** The slice of a long result that one reply message carries. */
+export const maxReplySliceBytes = 256 * 1024;
+
+export const streams = {
+  requests: {
+    name: 'LLM_REQUESTS',
+    subjects: [subjects.request('*', '*', '*')],
+    description: 'Accepted requests that no cluster has been chosen for.',
+    retention: 'workqueue',
+    storage: 'file',
+    // Accepting more than can be held would be a promise we cannot keep: the producer is told at once.
+    discard: 'new',
+    maxMsgs: 100_000,
+    maxMsgsPerSubject: 1,
+    discardNewPerSubject: true,
+    maxMsgSizeBytes: maxMessageBytes,
+    // Longer than ack wait × max deliver, so that a late second publish is still recognised.
+    duplicateWindowMs: 10 * minuteMs,
+    allowDirect: true,
+  },
+  jobs: {
+    name: 'LLM_JOBS',
+    subjects: [subjects.job('*', '*')],
+    description: 'Attempts, each assigned to one cluster and not yet settled.',
+    retention: 'workqueue',
+    storage: 'file',
+    discard: 'new',
+    maxMsgSizeBytes: maxMessageBytes,
+    duplicateWindowMs: 10 * minuteMs,
+    allowDirect: true,
+  },
+  events: {
+    name: 'LLM_EVENTS',
+    subjects: [subjects.event('*', '*', '*')],
+    description:
+      'What became of each request. The last event is the truth, its sequence the fence. No prompt text.',
+    retention: 'limits',
+    storage: 'file',
+    discard: 'old',
+    maxAgeMs: dayMs,
+    maxMsgsPerSubject: 32,
+    allowDirect: true,
+  },
+  replies: {
+    name: 'LLM_REPLIES',
+    subjects: [subjects.reply('*', '*', '*')],
+    description: 'Tokens of the last ten minutes, for readers that missed some and for continuations.',
+    retention: 'limits',
+    storage: 'memory',
+    discard: 'old',
+    maxAgeMs: 10 * minuteMs,
+    maxBytes: 512 * mib,
+    maxMsgsPerSubject: 8192,
+    allowDirect: true,
+  },
+  reports: {
+    name: 'LLM_REPORTS',
+    subjects: [subjects.report('*', '*')],
+    description: 'The last report of every agent, so that a scheduler that starts knows the fleet at once.',
+    retention: 'limits',
+    storage: 'memory',
+    discard: 'old',
+    maxAgeMs: minuteMs,
+    maxMsgsPerSubject: 1,
+    allowDirect: true,
+  },
+  decisions: {
+    name: 'LLM_DECISIONS',
+    subjects: [subjects.decision('*', '*')],
+    description: 'Every candidate of every decision, with its numbers and the reason it was refused.',
+    retention: 'limits',
+    storage: 'file',
+    discard: 'old',
+    maxAgeMs: dayMs,
+    maxBytes: 1024 * mib,
+    maxMsgsPerSubject: 16,
+    allowDirect: true,
+  },
+  deadLetters: {
+    name: 'LLM_DLQ',
+    subjects: [subjects.deadLetter('*', '*')],
+    description: 'Messages that could not be processed, with the reason.',
+    retention: 'limits',
+    storage: 'file',
+    discard: 'old',
+    maxAgeMs: 7 * dayMs,
+    maxBytes: 1024 * mib,
+    allowDirect: true,
+  },
+  advisories: {
+    name: 'LLM_ADVISORY',
+    subjects: [
+      '$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.LLM_REQUESTS.*',
+      '$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.LLM_JOBS.*',
+    ],
+    description:
+      'The server saying that a message was delivered too often; the dead-letter worker consumes it.',
+    retention: 'workqueue',
+    storage: 'file',
+    discard: 'old',
+    maxAgeMs: 7 * dayMs,
+    allowDirect: false,
+  },
+} as const satisfies Record<string, StreamDefinition>;
+
+/** Streams that live in memory: gone after a restart of a single server, and made again by the scheduler. */
+export const volatileStreams: readonly StreamDefinition[] = [streams.replies, streams.reports];
+
+/** How many requests of one band a scheduler holds while it orders them; the rest stay in the stream. */
+export const planningWindow = 256;
+
+/** One durable per band: the band is chosen by pulling from it, and a flood of one band cannot hide another. */
+export const requestConsumer = (band: Priority): ConsumerDefinition => ({
+  stream: streams.requests.name,
+  name: `scheduler-${band}`,
+  filter: subjects.request(band, '*', '*'),
+  ackWaitMs: 6_000,
+  maxDeliver: 10,
+  maxAckPending: planningWindow,
+  maxWaiting: 512,
+});
+
+/** Made at bootstrap, not by the agent, so that a cluster at zero can be assigned to. */
+export const jobConsumer = (cluster: string): ConsumerDefinition => ({
+  stream: streams.jobs.name,
+  name: cluster,
+  filter: subjects.job(cluster, '*'),
+  ackWaitMs: 15_000,
+  // A pull that was given up may be counted as a delivery, so this leaves slack above `maxAttempts`.
+  maxDeliver: 8,
+  maxAckPending: 1_000,
+  maxWaiting: 2_048,
+});
+
+export const advisoryConsumer: ConsumerDefinition = {
+  stream: streams.advisories.name,
+  name: 'dead-letters',
+  filter: '$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>',
+  ackWaitMs: 10_000,
+  maxDeliver: -1,
+  maxAckPending: 100,
+  maxWaiting: 64,
+};
+
+/** The consumers that a deployment with these clusters needs. */
+export const consumersFor = (clusters: readonly string[]): ConsumerDefinition[] => [
+  ...priorities.map(requestConsumer),
+  ...clusters.map(jobConsumer),
+  advisoryConsumer,
+];
+
+export const buckets = {
+  /** `<cluster>` → Tariff. */
+  prices: {
+    name: 'LLM_PRICES',
+    description: 'What a node of each cluster costs, with source and time.',
+    history: 10,
+  },
+  /** `active` → Policy; `models` → Catalogue. */
+  policy: { name: 'LLM_POLICY', description: 'The policy in force and the models on offer.', history: 10 },
+} as const satisfies Record<string, BucketDefinition>;
+
+export const policyKeys = { active: 'active', models: 'models' } as const;
+
+/** Attempts at one request before it is given up; the last failure is then the request's outcome. */
+export const maxAttempts = 5;

@@ -1,0 +1,37 @@
+import type { Priority } from './names.ts';
+
+/** Who writes an event or a reply that is not an agent. Reserved: no cluster may take these names. */
+export const writers = { scheduler: 'scheduler', ingress: 'ingress' } as const;
+
+/**
+ * Every subject, as a function; `'*'` for a token gives the wildcard to subscribe to. Arguments are single tokens
+ * (see names.ts), already validated where they entered the process.
+ */
+export const subjects = {
+  /** A request enters here, from the ingress or from any producer. */
+  request: (priority: Priority | '*', tenant: string, request: string) =>
+    `llm.req.${priority}.${tenant}.${request}`,
+  /** One attempt at a request, for one cluster. */
+  job: (cluster: string, request: string) => `llm.job.${cluster}.${request}`,
+  /** What became of a request: the fence and the truth. `writer` is a cluster or one of `writers`. */
+  event: (writer: string, tenant: string, request: string) => `llm.evt.${writer}.${tenant}.${request}`,
+  /** Tokens, live and replayable. */
+  reply: (writer: string, tenant: string, request: string) => `llm.reply.${writer}.${tenant}.${request}`,
+  /** What an agent measured. */
+  report: (cluster: string, agent: string) => `llm.report.${cluster}.${agent}`,
+  /** A reader that no longer wants its request. Heard by schedulers (queued) and agents (running). */
+  cancel: (tenant: string, request: string) => `llm.cancel.${tenant}.${request}`,
+  /** Why the scheduler chose what it chose. */
+  decision: (tenant: string, request: string) => `llm.decision.${tenant}.${request}`,
+  /** What nobody could process, by reason. */
+  deadLetter: (reason: string, request: string) => `llm.dlq.${reason}.${request}`,
+} as const;
+
+/** The request id is the last token of every subject that has one. */
+export const requestIdOf = (subject: string): string => subject.slice(subject.lastIndexOf('.') + 1);
+
+/** The tokens of a reply, event, cancel or decision subject, by position. */
+export const tokenOf = (subject: string, index: number): string => subject.split('.')[index] ?? '';
+
+/** The cluster of `llm.job.<cluster>.<request>` and `llm.report.<cluster>.<agent>`. */
+export const clusterOf = (subject: string): string => tokenOf(subject, 2);
