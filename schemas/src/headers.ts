@@ -6,6 +6,10 @@ export const natsHeaders = {
   reason: 'Drover-Reason',
   /** The subject that a dead letter was first published on. */
   subject: 'Drover-Subject',
+  /** What exactly was wrong with a dead letter, without its content. */
+  problem: 'Drover-Problem',
+  /** Which scheduler made a decision. */
+  scheduler: 'Drover-Scheduler',
 } as const;
 
 /** HTTP headers of the ingress: asked by the client, or answered. */

@@ -1,3 +1,5 @@
+export * from './contract.ts';
+export * from './explain.ts';
 export * from './failures.ts';
 export * from './headers.ts';
 export * from './messages/cancel.ts';
@@ -14,5 +16,7 @@ export * from './messages/request.ts';
 export * from './messages/tariff.ts';
 export * from './names.ts';
 export * from './parse.ts';
+export * from './permissions.ts';
 export * from './streams.ts';
 export * from './subjects.ts';
+export * from './transcript.ts';

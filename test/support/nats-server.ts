@@ -23,9 +23,10 @@ export async function startNatsServer(extra = ''): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), 'drover-nats-'));
   const port = await freePort();
   const config = join(folder, 'nats.conf');
+  // JetStream sets `max_bytes` of every stream aside, and once more while it is asked to create an existing one.
   writeFileSync(
     config,
-    `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${folder}/js", max_mem: 512M, max_file: 2G }\n${extra}\n`,
+    `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${folder}/js", max_mem: 2G, max_file: 8G }\n${extra}\n`,
   );
   let child = await start();
 

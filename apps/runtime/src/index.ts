@@ -1,3 +1,4 @@
+export * from './compare-and-set.ts';
 export * from './env.ts';
 export * from './jetstream.ts';
 export * from './lifecycle.ts';

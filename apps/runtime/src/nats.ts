@@ -12,6 +12,7 @@ export type Nats = {
   connected(): boolean;
   /** Called after each reconnect: what was published or missed meanwhile has to be made good. */
   onReconnect(listener: () => void): void;
+  offReconnect(listener: () => void): void;
 };
 
 /**
@@ -36,7 +37,7 @@ export async function connectNats(name: string, env: CommonEnv, log: Logger): Pr
     ignoreAuthErrorAbort: true,
   });
   const options = { timeout: 2_000, ...(env.NATS_DOMAIN ? { domain: env.NATS_DOMAIN } : {}) };
-  const listeners: (() => void)[] = [];
+  const listeners = new Set<() => void>();
   let connected = true;
   void (async () => {
     for await (const status of nc.status()) {
@@ -59,7 +60,8 @@ export async function connectNats(name: string, env: CommonEnv, log: Logger): Pr
     // Without the API check no role needs `$JS.API.INFO`.
     jsm: await jetstreamManager(nc, { ...options, checkAPI: false }),
     connected: () => connected,
-    onReconnect: (listener) => listeners.push(listener),
+    onReconnect: (listener) => void listeners.add(listener),
+    offReconnect: (listener) => void listeners.delete(listener),
   };
 }
 

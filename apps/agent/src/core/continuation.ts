@@ -1,0 +1,35 @@
+import { type Reply, type ReplyMode, Transcript, type Unit, unitsIn } from '@drover/schemas';
+
+/** How a new owner goes on with a request that somebody may have begun to answer. */
+export type Continuation =
+  | { readonly kind: 'start' }
+  | { readonly kind: 'continue'; readonly units: readonly Unit[] }
+  | { readonly kind: 'impossible'; readonly message: string };
+
+/** Pure. `replies` is what the stream holds of the request, in its order, up to this owner's own claim. */
+export function continuationOf(
+  replies: readonly Reply[],
+  mine: { readonly mode: ReplyMode; readonly modelHash: string },
+): Continuation {
+  const transcript = new Transcript();
+  let mentioned = 0;
+  for (const reply of replies) {
+    if (transcript.accept(reply) === 'stale') continue;
+    if ('i' in reply) mentioned = Math.max(mentioned, reply.i + unitsIn(reply));
+  }
+  // Nothing of a body is shown before it is whole.
+  if (mine.mode === 'body') return { kind: 'start' };
+  const { units, open } = transcript;
+  if (units.length === 0) {
+    if (mentioned === 0) return { kind: 'start' };
+    return { kind: 'impossible', message: 'the beginning of the answer is no longer stored' };
+  }
+  if (mine.mode !== 'tokens' || open?.mode !== 'tokens')
+    return {
+      kind: 'impossible',
+      message: 'an answer of this kind cannot be continued once some of it was sent',
+    };
+  if (open.modelHash !== mine.modelHash)
+    return { kind: 'impossible', message: 'the answer was begun by another model' };
+  return { kind: 'continue', units: [...units] };
+}

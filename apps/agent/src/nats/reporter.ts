@@ -1,0 +1,56 @@
+import type { Nats } from '@drover/runtime';
+import { type Report, subjects } from '@drover/schemas';
+
+const everyMs = 1_000;
+/** Changes closer together than this share one report. */
+const quietMs = 10;
+
+export type ReportBody = Omit<Report, 'v' | 'cluster' | 'agent' | 'seq' | 'startedAtMs' | 'sentAtMs'>;
+
+/** Publishes what the agent knows, every second and soon after each change. */
+export class Reporter {
+  readonly #nats: Nats;
+  readonly #who: Pick<Report, 'cluster' | 'agent'>;
+  readonly #body: () => ReportBody;
+  readonly #startedAtMs = Date.now();
+  readonly #ticker: NodeJS.Timeout;
+  #seq = 0;
+  #quiet: NodeJS.Timeout | undefined;
+  #changed = false;
+
+  constructor(nats: Nats, who: Pick<Report, 'cluster' | 'agent'>, body: () => ReportBody) {
+    this.#nats = nats;
+    this.#who = who;
+    this.#body = body;
+    this.#ticker = setInterval(() => this.#send(), everyMs);
+  }
+
+  /** Something that schedulers act on has changed: the first of a burst is told at once, the last at its end. */
+  changed(): void {
+    if (this.#quiet) this.#changed = true;
+    else this.#send();
+  }
+
+  stop(): void {
+    clearInterval(this.#ticker);
+    clearTimeout(this.#quiet);
+  }
+
+  #send(): void {
+    this.#changed = false;
+    const report: Report = {
+      v: 1,
+      ...this.#who,
+      seq: this.#seq++,
+      startedAtMs: this.#startedAtMs,
+      sentAtMs: Date.now(),
+      ...this.#body(),
+    };
+    this.#nats.nc.publish(subjects.report(this.#who.cluster, this.#who.agent), JSON.stringify(report));
+    clearTimeout(this.#quiet);
+    this.#quiet = setTimeout(() => {
+      this.#quiet = undefined;
+      if (this.#changed) this.#send();
+    }, quietMs);
+  }
+}

@@ -1,0 +1,79 @@
+import type { Logger, Nats } from '@drover/runtime';
+import { jobConsumer } from '@drover/schemas';
+import type { Consumer, JsMsg } from '@nats-io/jetstream';
+
+const pull = { max_messages: 1, expires: 5_000, idle_heartbeat: 1_000 };
+const backOffMs = 200;
+const backOffMaxMs = 5_000;
+
+/**
+ * One loop per free slot, each with one pull open: a job is taken only when it can start. Loops rest while the backend
+ * is not ready; a job that a resting loop's last pull still brings is given back at once.
+ */
+export class Slots {
+  readonly #nats: Nats;
+  readonly #log: Logger;
+  readonly #cluster: string;
+  /** Runs a job; resolves when its slot is free again. Never rejects. */
+  readonly #work: (message: JsMsg) => Promise<void>;
+  readonly #loops = new Set<number>();
+  #wanted = 0;
+  #consumer: Promise<Consumer> | undefined;
+
+  constructor(options: {
+    nats: Nats;
+    log: Logger;
+    cluster: string;
+    work: (message: JsMsg) => Promise<void>;
+  }) {
+    this.#nats = options.nats;
+    this.#log = options.log;
+    this.#cluster = options.cluster;
+    this.#work = options.work;
+  }
+
+  /** From now on, jobs are pulled for this many slots; 0 to rest. */
+  open(slots: number): void {
+    this.#wanted = slots;
+    for (let slot = 0; slot < slots; slot++) {
+      if (this.#loops.has(slot)) continue;
+      this.#loops.add(slot);
+      void this.#loop(slot);
+    }
+  }
+
+  async #loop(slot: number): Promise<void> {
+    let backOff = backOffMs;
+    while (slot < this.#wanted) {
+      let message: JsMsg | null;
+      try {
+        message = await this.#pull();
+        backOff = backOffMs;
+      } catch (error) {
+        // No consumer yet, no JetStream, a cut link: it comes back, or the reports say that nobody is here.
+        this.#log.warn({ error: String(error) }, 'pull failed');
+        await sleep(backOff * (1 + Math.random()));
+        backOff = Math.min(2 * backOff, backOffMaxMs);
+        continue;
+      }
+      if (message === null) continue;
+      if (slot < this.#wanted) await this.#work(message);
+      else message.nak();
+    }
+    this.#loops.delete(slot);
+  }
+
+  async #pull(): Promise<JsMsg | null> {
+    const { stream, name } = jobConsumer(this.#cluster);
+    this.#consumer ??= this.#nats.js.consumers.get(stream, name);
+    try {
+      for await (const message of await (await this.#consumer).fetch(pull)) return message;
+      return null;
+    } catch (error) {
+      this.#consumer = undefined;
+      throw error;
+    }
+  }
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,0 +1,250 @@
+import type { Nats } from '@drover/runtime';
+import {
+  type OpenReply,
+  type Outcome,
+  parseMessage,
+  type Reply,
+  type RequestId,
+  reply,
+  subjects,
+  Transcript,
+  type Unit,
+} from '@drover/schemas';
+import type { Msg, Subscription } from 'nats';
+import { Channel } from './channel.ts';
+import { lastEvent, replay } from './replay.ts';
+
+export type ReplyEvent =
+  /** An attempt began, or took over. */
+  | { readonly kind: 'open'; readonly open: OpenReply }
+  /** Units `at … at + units.length - 1`: without gaps, in order, each exactly once. */
+  | { readonly kind: 'units'; readonly at: number; readonly units: readonly Unit[] }
+  /** Exactly one, the last. */
+  | { readonly kind: 'end'; readonly outcome: Outcome };
+
+export type Submission = {
+  readonly id: RequestId;
+  /** The id had been submitted before; this submission joined it. */
+  readonly duplicate: boolean;
+  readonly events: AsyncIterable<ReplyEvent>;
+  /** Hash of the first submission's body, once known: a joiner compares it with its own. */
+  bodyHash(): string | undefined;
+  /** Tells the fleet that nobody wants the answer; the reply then ends with `cancelled`. */
+  cancel(): void;
+  /** Stops reading. The request goes on. */
+  close(): void;
+};
+
+export type ReaderOptions = {
+  readonly tenant: string;
+  readonly id: RequestId;
+  /** The first unit wanted: a reader that comes back has the ones before. */
+  readonly from?: number;
+  /** When the reader gives up; wall clock, ms. Absent: never. */
+  readonly deadlineAtMs?: number;
+  /** Makes the outcome when the deadline has passed and nobody else has; resolves to the committed one. */
+  readonly expire?: () => Promise<Outcome>;
+};
+
+/** Without a message for so long, a reader asks for the truth. Doubles up to `silenceMaxMs` while nothing changes. */
+const silenceMs = 1_500;
+const silenceMaxMs = 12_000;
+/** The scheduler and the agent end an expired request themselves; the reader is the last resort. */
+const deadlineGraceMs = 1_000;
+/** A known outcome whose units cannot be had after so many attempts is a lost result. */
+const replaysMax = 8;
+
+/**
+ * Follows the reply of one request until its outcome, whatever is lost on the way: a gap, a reconnect or a silence is
+ * mended from LLM_REPLIES, and an `end` that was missed from LLM_EVENTS.
+ */
+export class ReplyReader {
+  readonly events = new Channel<ReplyEvent>();
+  readonly #nats: Nats;
+  readonly #options: ReaderOptions;
+  readonly #subscription: Subscription;
+  #transcript = new Transcript();
+  #emitted: number;
+  #openEmitted = 0;
+  #silence = silenceMs;
+  #timer: NodeJS.Timeout | undefined;
+  #deadline: NodeJS.Timeout | undefined;
+  #closed = false;
+  #mending = false;
+  #mendAgain = false;
+  /** Live messages that came while the replay was read. */
+  readonly #meanwhile: Reply[] = [];
+  #fruitless = 0;
+  #bodyHash: string | undefined;
+  readonly #onReconnect = () => this.mend();
+
+  constructor(nats: Nats, options: ReaderOptions) {
+    this.#nats = nats;
+    this.#options = options;
+    this.#emitted = options.from ?? 0;
+    this.#subscription = nats.nc.subscribe(subjects.reply('*', options.tenant, options.id), {
+      callback: (error, message) => (error ? this.mend() : this.#receive(message)),
+    });
+    nats.onReconnect(this.#onReconnect);
+    this.#restartSilence();
+    if (options.deadlineAtMs !== undefined) {
+      const delayMs = Math.max(0, options.deadlineAtMs - Date.now()) + deadlineGraceMs;
+      // Timers hold at most 31 bits of milliseconds; no deadline is that far away in earnest.
+      this.#deadline = setTimeout(() => this.#expire(), Math.min(delayMs, 2 ** 31 - 1));
+    }
+  }
+
+  get bodyHash(): string | undefined {
+    return this.#transcript.open?.bodyHash ?? this.#bodyHash;
+  }
+
+  /** Whether anything at all is known of the request. */
+  get known(): boolean {
+    return this.#transcript.fence > 0 || this.#transcript.outcome !== undefined || this.#sawEvent;
+  }
+  #sawEvent = false;
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#deadline);
+    this.#subscription.unsubscribe();
+    this.#nats.offReconnect(this.#onReconnect);
+    this.events.end();
+  }
+
+  /** Ends the reply with an outcome of the reader's own. */
+  finish(outcome: Outcome): void {
+    if (this.#closed) return;
+    this.events.push({ kind: 'end', outcome });
+    this.close();
+  }
+
+  /** Reads everything that is stored about the request. Safe to call at any time; calls while one runs are folded. */
+  mend(): void {
+    if (this.#closed) return;
+    if (this.#mending) {
+      this.#mendAgain = true;
+      return;
+    }
+    this.#mending = true;
+    void this.#readStored()
+      // The link is down or JetStream is between leaders: the silence timer tries again.
+      .catch(() => {})
+      .finally(() => {
+        this.#mending = false;
+        const again = this.#mendAgain;
+        this.#mendAgain = false;
+        if (again) this.mend();
+        else this.#restartSilence();
+      });
+  }
+
+  #receive(message: Msg): void {
+    const parsed = parseMessage(reply, message.data);
+    if (!parsed.ok) return;
+    this.#silence = silenceMs;
+    if (this.#mending) this.#meanwhile.push(parsed.value);
+    else this.#accept(parsed.value);
+  }
+
+  #accept(message: Reply): void {
+    switch (this.#transcript.accept(message)) {
+      case 'applied':
+        this.#emit();
+        break;
+      case 'gap':
+        this.mend();
+        break;
+      case 'conflict':
+        this.#conflict();
+        break;
+      case 'stale':
+        break;
+    }
+  }
+
+  async #readStored(): Promise<void> {
+    const { tenant, id } = this.#options;
+    const last = await lastEvent(this.#nats, tenant, id);
+    const stored = await replay(this.#nats, tenant, id);
+    if (this.#closed) return;
+    const rebuilt = new Transcript();
+    for (const message of stored) rebuilt.accept(message);
+    // A log whose beginning aged out rebuilds nothing; what is already here is then the better start.
+    if (rebuilt.units.length >= this.#transcript.units.length) this.#transcript = rebuilt;
+    else for (const message of stored) this.#transcript.accept(message);
+    for (const message of this.#meanwhile.splice(0)) this.#transcript.accept(message);
+    if (last !== null) {
+      this.#sawEvent = true;
+      this.#bodyHash = last.event.bodyHash;
+      if (last.event.state === 'ended') this.#learnOutcome(last.event.outcome, last.seq);
+    }
+    this.#emit();
+  }
+
+  #learnOutcome(outcome: Outcome, seq: number): void {
+    const answer = this.#transcript.accept({
+      v: 1,
+      k: 'end',
+      f: Math.max(seq, this.#transcript.fence),
+      outcome,
+    });
+    if (answer !== 'gap') return;
+    this.#fruitless++;
+    if (this.#fruitless < replaysMax) return;
+    this.finish({
+      status: 'failed',
+      code: 'result_lost',
+      message: 'The request was completed, but part of its reply is no longer stored.',
+      units: this.#emitted,
+    });
+  }
+
+  #conflict(): void {
+    this.finish({
+      status: 'failed',
+      code: 'continuation_impossible',
+      message:
+        'Two attempts said different things; the reply cannot be continued without repeating or losing tokens.',
+      units: this.#emitted,
+    });
+  }
+
+  #emit(): void {
+    const { open, units, outcome, complete, mode } = this.#transcript;
+    if (open !== undefined && open.f !== this.#openEmitted) {
+      this.#openEmitted = open.f;
+      this.events.push({ kind: 'open', open });
+    }
+    // A body is of use only when it is whole, and may be replaced until then.
+    if (units.length > this.#emitted && (mode !== 'body' || complete)) {
+      this.events.push({ kind: 'units', at: this.#emitted, units: units.slice(this.#emitted) });
+      this.#emitted = units.length;
+    }
+    if (outcome !== undefined && complete) this.finish(outcome);
+    else this.#restartSilence();
+  }
+
+  #restartSilence(): void {
+    if (this.#closed) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#silence = Math.min(this.#silence * 2, silenceMaxMs);
+      this.mend();
+    }, this.#silence);
+  }
+
+  #expire(): void {
+    const late: Outcome = {
+      status: 'failed',
+      code: 'deadline_exceeded',
+      message: 'The deadline passed before the answer was complete.',
+      units: this.#emitted,
+    };
+    const made = this.#options.expire?.() ?? Promise.resolve(late);
+    // JetStream unreachable: the client must still be told, and its deadline has passed.
+    void made.catch(() => late).then((outcome) => this.finish(outcome));
+  }
+}

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import { apiKeys, apiKeysFile, bearerToken, findApiKey } from './api-keys.ts';
+
+const sha256 = (key: string) => createHash('sha256').update(key).digest('hex');
+const file = {
+  v: 1,
+  keys: [
+    { id: 'k1', tenant: 't1', sha256: sha256('one') },
+    { id: 'k2', tenant: 't2', sha256: sha256('two') },
+  ],
+};
+
+test('a key is found by its hash, and only the right one', () => {
+  const keys = apiKeys(apiKeysFile.parse(file));
+  assert.equal(findApiKey(keys, 'one')?.tenant, 't1');
+  assert.equal(findApiKey(keys, 'two')?.id, 'k2');
+  assert.equal(findApiKey(keys, 'three'), undefined);
+  assert.equal(findApiKey(keys, sha256('one')), undefined);
+});
+
+test('a file with an unknown field or a key in clear is refused', () => {
+  for (const bad of [
+    { ...file, admins: [] },
+    { v: 1, keys: [{ id: 'k', tenant: 't', sha256: 'one' }] },
+    { v: 1, keys: [{ id: 'k', tenant: 'a.b', sha256: sha256('one') }] },
+  ]) {
+    assert.ok(!apiKeysFile.safeParse(bad).success);
+  }
+});
+
+test('only a bearer token is a key', () => {
+  assert.equal(bearerToken('Bearer abc'), 'abc');
+  assert.equal(bearerToken('bearer  abc '), 'abc');
+  for (const other of [undefined, '', 'Bearer', 'Bearer a b', 'Basic abc']) {
+    assert.equal(bearerToken(other), undefined);
+  }
+});

@@ -1,0 +1,124 @@
+import type { Logger, Nats } from '@drover/runtime';
+import { maxBodyBytes } from '@drover/schemas';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { nuid } from 'nats';
+import type { Registry } from 'prom-client';
+import type { Config } from '../config.ts';
+import { apiKeys, apiKeysFile } from '../core/api-keys.ts';
+import { type HmacKeys, hmacKeys, hmacKeysFile } from '../core/hmac.ts';
+import { createMetrics } from '../metrics.ts';
+import { followCatalogue } from '../nats/catalogue.ts';
+import { followFleet } from '../nats/reports.ts';
+import { watchFile } from '../watched-file.ts';
+import { Authenticator } from './authenticate.ts';
+import { decisionRoutes } from './decisions.ts';
+import { answerFailure, answerFailures, answerUnparsable } from './failures.ts';
+import { generationRoutes } from './generate.ts';
+import type { Ingress } from './ingress.ts';
+import { modelRoutes } from './models.ts';
+import { probeRoutes, readinessOf } from './probes.ts';
+import { acceptJson } from './raw-body.ts';
+import { requestRoutes } from './requests.ts';
+
+export type IngressServer = {
+  /** Listens on HTTP_HOST:HTTP_PORT; resolves to the address. */
+  listen(): Promise<string>;
+  ready(): { ok: boolean; detail: string };
+  /**
+   * Takes no more requests, lets open answers finish for STOP_GRACE_MS, then cuts the rest off. Their requests are not
+   * cancelled: they go on, and their clients can come back to them.
+   */
+  stop(): Promise<void>;
+};
+
+const maxHeaderBytes = 16 * 1024;
+/** Longer than load balancers keep idle connections (60 s), so that it is never us who closes under a request. */
+const idleConnectionMs = 75_000;
+
+export function buildServer(parts: {
+  nats: Nats;
+  config: Config;
+  log: Logger;
+  registry: Registry;
+}): IngressServer {
+  const { nats, config, log, registry } = parts;
+  const keys = watchFile(config.API_KEYS_FILE, apiKeysFile, apiKeys, log);
+  const secrets =
+    config.HMAC_KEYS_FILE === undefined
+      ? { current: (): HmacKeys => new Map(), stop: () => {} }
+      : watchFile(config.HMAC_KEYS_FILE, hmacKeysFile, hmacKeys, log);
+  let draining = false;
+  const ingress: Ingress = {
+    nats,
+    config,
+    log,
+    metrics: createMetrics(registry),
+    catalogue: followCatalogue(nats, log),
+    fleet: followFleet(nats, config.REPORT_STALE_MS),
+    authenticator: new Authenticator(keys.current, secrets.current),
+    draining: () => draining,
+  };
+  const app = buildApp(ingress);
+
+  return {
+    listen: () => app.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT }),
+    ready: () => {
+      const { ready, clusters, missing } = readinessOf(ingress);
+      return {
+        ok: ready,
+        detail: ready ? `ready: ${clusters.join(', ')}` : `missing: ${missing.join(', ')}`,
+      };
+    },
+    stop: async () => {
+      draining = true;
+      await stopListening(app, config.STOP_GRACE_MS);
+      for (const part of [keys, secrets, ingress.catalogue, ingress.fleet]) part.stop();
+    },
+  };
+}
+
+function buildApp(ingress: Ingress): FastifyInstance {
+  const app = Fastify({
+    logger: false,
+    bodyLimit: maxBodyBytes,
+    http: { maxHeaderSize: maxHeaderBytes },
+    keepAliveTimeout: idleConnectionMs,
+    genReqId: () => `req_${nuid.next()}`,
+    // While it stops, requests on open connections are still answered, with `connection: close`.
+    return503OnClosing: false,
+    clientErrorHandler: answerUnparsable,
+    frameworkErrors: (error, request, reply) => {
+      answerFailure(error, request, reply, ingress);
+    },
+  });
+  acceptJson(app);
+  answerFailures(app, ingress);
+  app.decorateRequest('arrivedAtMs', 0);
+  app.decorateRequest('exchange', null);
+  app.decorateRequest('tenant', null);
+  app.decorateRequest('claim', null);
+  app.addHook('onRequest', (request, _reply, next) => {
+    request.arrivedAtMs = performance.now();
+    next();
+  });
+  probeRoutes(app, ingress);
+  app.register(
+    async (v1) => {
+      v1.addHook('onRequest', async (request) => ingress.authenticator.checkHeader(request));
+      v1.addHook('preValidation', async (request) => ingress.authenticator.checkSignature(request));
+      generationRoutes(v1, ingress);
+      modelRoutes(v1, ingress);
+      requestRoutes(v1, ingress);
+      decisionRoutes(v1, ingress);
+    },
+    { prefix: '/v1' },
+  );
+  return app;
+}
+
+async function stopListening(app: FastifyInstance, graceMs: number): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), graceMs);
+  // Closes idle connections at once, and resolves when the last answer is written.
+  await app.close();
+  clearTimeout(cut);
+}

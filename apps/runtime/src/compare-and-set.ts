@@ -1,0 +1,51 @@
+import { JetStreamApiError } from '@nats-io/jetstream';
+import type { MsgHdrs } from 'nats';
+import { apiErrors, isApiError } from './jetstream.ts';
+import type { Nats } from './nats.ts';
+
+export type Last = { readonly seq: number; readonly data: Uint8Array };
+
+/** The last message on a subject (wildcards allowed) of a stream with direct access, or null when there is none. */
+export async function lastMessage(nats: Nats, stream: string, subject: string): Promise<Last | null> {
+  const message = await nats.jsm.direct.getMessage(stream, { last_by_subj: subject });
+  return message === null ? null : { seq: message.seq, data: message.data };
+}
+
+/**
+ * Publishes `data` only if `lastSeq` is still the last sequence on `guard` (0: nothing there yet).
+ * Returns the new sequence, or null when somebody else was first. Publishes that were not answered are repeated until
+ * `giveUpAtMs`; if such a publish had arrived after all, its own message is recognised and counts as a success.
+ * @throws the last error when JetStream did not answer in time, or refused for another reason
+ */
+export async function publishIfLast(
+  nats: Nats,
+  stream: string,
+  subject: string,
+  data: string,
+  options: { guard: string; lastSeq: number; headers?: MsgHdrs; giveUpAfterMs?: number },
+): Promise<number | null> {
+  const giveUpAtMs = Date.now() + (options.giveUpAfterMs ?? 10_000);
+  let unanswered = false;
+  while (true) {
+    try {
+      const ack = await nats.js.publish(subject, data, {
+        timeout: 1_500,
+        expect: { lastSubjectSequence: options.lastSeq, lastSubjectSequenceSubject: options.guard },
+        ...(options.headers ? { headers: options.headers } : {}),
+      });
+      return ack.seq;
+    } catch (error) {
+      if (isApiError(error, apiErrors.wrongLastSequence)) {
+        return unanswered ? ownSequence(nats, stream, options.guard, data) : null;
+      }
+      if (error instanceof JetStreamApiError || Date.now() >= giveUpAtMs) throw error;
+      unanswered = true;
+      await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 200));
+    }
+  }
+}
+
+async function ownSequence(nats: Nats, stream: string, guard: string, data: string): Promise<number | null> {
+  const last = await lastMessage(nats, stream, guard);
+  return last !== null && new TextDecoder().decode(last.data) === data ? last.seq : null;
+}

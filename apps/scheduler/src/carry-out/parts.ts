@@ -1,0 +1,48 @@
+import type { Logger, Nats } from '@drover/runtime';
+import { decisionRecordOf, type Verdict } from '../core/record.ts';
+import type { Considered, TokenEstimate, Waiting } from '../core/types.ts';
+import type { SchedulerMetrics } from '../metrics.ts';
+import type { Decisions } from '../nats/decisions.ts';
+import type { HeldMessages } from '../nats/held-messages.ts';
+import type { State } from '../state.ts';
+import type { Underway } from './underway.ts';
+
+/**
+ * What carrying out needs. Every function of this folder changes the ledger and the queue before it waits for anything, so
+ * that the next decision sees what this one took; and mends them when JetStream says no.
+ */
+export type Parts = {
+  readonly nats: Nats;
+  readonly log: Logger;
+  readonly metrics: SchedulerMetrics;
+  readonly state: State;
+  readonly held: HeldMessages;
+  readonly decisions: Decisions;
+  readonly underway: Underway;
+  /** JetStream did not answer: planning should pause for a moment. */
+  onTrouble(): void;
+  /** Something changed that planning should look at. */
+  wake(): void;
+};
+
+/** Back into the queue, unless its end was heard meanwhile. */
+export function waitAgain({ state, held }: Parts, waiting: Waiting): void {
+  if (waiting.previous || held.has(waiting.id)) state.queue.add(waiting);
+}
+
+/** Publishes the record of a decision and counts it. */
+export function recordDecision(
+  { state, metrics, decisions }: Parts,
+  waiting: Waiting,
+  estimate: TokenEstimate,
+  verdict: Verdict,
+  considered: readonly Considered[],
+  nowMs: number,
+): void {
+  const record = decisionRecordOf(waiting, estimate, verdict, considered, state.policy, nowMs);
+  decisions.publish(record);
+  const { strategy, kind, rule, chosen } = record;
+  metrics.decisions.inc({ cluster: chosen ?? 'none', strategy, kind, rule });
+  for (const { cluster, rejection } of record.candidates)
+    if (rejection) metrics.rejections.inc({ cluster, reason: rejection.code });
+}

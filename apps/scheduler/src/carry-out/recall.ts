@@ -1,0 +1,68 @@
+import { type RequestId, streams } from '@drover/schemas';
+import { promptTokens } from '../core/prompt-tokens.ts';
+import type { Recall } from '../core/recall.ts';
+import type { RecallReason, Waiting } from '../core/types.ts';
+import { deleteMessage, type LastEvent, readJob, readLastEvent, type StoredJob } from '../nats/jobs.ts';
+import type { Parts } from './parts.ts';
+
+/** Brings jobs that should leave their cluster into the queue, where they wait for another cluster like any request. */
+export class Recaller {
+  readonly #parts: Parts;
+  readonly #reading = new Set<RequestId>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  recall(recall: Recall): void {
+    const { id } = recall.assignment;
+    const { state, underway } = this.#parts;
+    if (this.#reading.has(id) || state.queue.get(id)) return;
+    this.#reading.add(id);
+    underway.run(() => look(this.#parts, recall).finally(() => this.#reading.delete(id)));
+  }
+}
+
+/** Looks at what the streams say about the job, and lets it wait for another cluster if it still should. */
+async function look({ nats, state, wake }: Parts, { assignment, reason }: Recall): Promise<void> {
+  const { id, tenant, cluster } = assignment;
+  const [stored, last] = await Promise.all([readJob(nats, id), readLastEvent(nats, tenant, id)]);
+  // Something was heard meanwhile, and is newer than what was read.
+  if (state.ledger.get(id) !== assignment) return;
+  if (!stored || stored.job.cluster !== cluster) {
+    state.ledger.forget(id);
+  } else if (last?.event.state === 'ended') {
+    state.ledger.ended(id, Date.now());
+    await deleteMessage(nats, streams.jobs.name, stored.seq);
+  } else if (last?.event.state === 'running' && assignment.state === 'assigned' && reason !== 'silent') {
+    // The claim was not heard: it is not unclaimed after all.
+    state.ledger.running({ ...assignment, attempt: last.event.attempt, sinceMs: Date.now() });
+  } else {
+    state.queue.add(waitingAgain(stored, last, reason));
+    wake();
+  }
+}
+
+function waitingAgain(
+  { job, seq, traceparent }: StoredJob,
+  last: LastEvent | undefined,
+  reason: RecallReason,
+): Waiting {
+  const { request, cluster, attempt, modelHash } = job;
+  return {
+    id: request.id,
+    request,
+    model: request.body.model,
+    promptTokens: promptTokens(request),
+    arrivedAtMs: Date.now(),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    previous: {
+      cluster,
+      attempt: Math.max(attempt, last?.event.attempt ?? 0),
+      jobSeq: seq,
+      eventSeq: last?.seq ?? 0,
+      reason,
+      ...(last && modelHash !== undefined ? { modelHash } : {}),
+    },
+  };
+}

@@ -1,0 +1,28 @@
+import type { Tariff } from '@drover/schemas';
+import { decodeTps, slotsPerNode } from './rates.ts';
+import type { ClusterView } from './types.ts';
+
+const secondsPerHour = 3_600;
+
+/**
+ * The classic formula: node price ÷ (tokens per second × 3600) × overhead × 1000, in USD per 1,000 output tokens.
+ * `tokensPerSecond` is what the node can do with all its slots busy, never what it happens to do now: an idle node would
+ * look dear and a busy one would draw the herd.
+ */
+export const nominalUsdPer1k = (
+  usdPerHour: number,
+  tokensPerSecond: number,
+  overheadFactor: number,
+): number => (usdPerHour / (tokensPerSecond * secondsPerHour)) * overheadFactor * 1_000;
+
+/** The nominal price of a cluster at its capacity; undefined while its price or its rate is unknown. */
+export function clusterUsdPer1k(view: ClusterView, tariff: Tariff | undefined): number | undefined {
+  if (!tariff || !view.rates || view.nodes === 0) return undefined;
+  const capacity = decodeTps(view.rates.decode, slotsPerNode(view));
+  if (capacity === undefined) return undefined;
+  return nominalUsdPer1k(tariff.usdPerHour, capacity, tariff.overheadFactor);
+}
+
+/** What `nodeSeconds` of a node cost, in USD. */
+export const usdOf = (tariff: Tariff, nodeSeconds: number): number =>
+  (tariff.usdPerHour / secondsPerHour) * tariff.overheadFactor * nodeSeconds;

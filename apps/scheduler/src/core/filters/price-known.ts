@@ -1,0 +1,8 @@
+import type { Filter } from './filter.ts';
+
+/** Without a price nothing can be compared; a default would be an invention. */
+export const priceKnown: Filter = {
+  code: 'price-unknown',
+  permanent: false,
+  refuses: ({ candidate: { tariff } }) => (tariff ? undefined : 'no tariff'),
+};

@@ -1,0 +1,108 @@
+import type { AgentId, ClusterId, Report, RequestId } from '@drover/schemas';
+import type { ClusterView, Rates } from './types.ts';
+
+/** An agent that says nothing for this long is gone, not late. */
+export const forgetAgentMs = 60_000;
+
+type Heard = { readonly report: Report; readonly receivedAtMs: number };
+
+/** The last report of every agent, by cluster, with the time of its receipt by the scheduler's own clock. */
+export type Fleet = ReadonlyMap<ClusterId, ReadonlyMap<AgentId, Heard>>;
+
+/** Takes a report in. One that is older than what we have from the same life of the agent is late, and ignored. */
+export function withReport(fleet: Fleet, report: Report, receivedAtMs: number): Fleet {
+  const agents = fleet.get(report.cluster);
+  const known = agents?.get(report.agent);
+  if (known && isLate(report, known.report)) return fleet;
+  const heard = new Map(agents).set(report.agent, { report, receivedAtMs });
+  return new Map(fleet).set(report.cluster, heard);
+}
+
+const isLate = (report: Report, known: Report): boolean =>
+  report.startedAtMs < known.startedAtMs ||
+  (report.startedAtMs === known.startedAtMs && report.seq <= known.seq);
+
+/** The fleet without agents that have been silent for a minute. */
+export function withoutGone(fleet: Fleet, nowMs: number): Fleet {
+  const isGone = ({ receivedAtMs }: Heard) => nowMs - receivedAtMs > forgetAgentMs;
+  if (![...fleet.values()].some((agents) => [...agents.values()].some(isGone))) return fleet;
+  const kept = [...fleet].map(
+    ([cluster, agents]) => [cluster, new Map([...agents].filter(([, heard]) => !isGone(heard)))] as const,
+  );
+  return new Map(kept.filter(([, agents]) => agents.size > 0));
+}
+
+/** A cluster that nobody has reported. */
+export const unheard = (cluster: ClusterId): ClusterView => ({
+  cluster,
+  phase: 'silent',
+  slots: 0,
+  nodes: 0,
+});
+
+/** All agents of a cluster as one. Only agents heard within `staleMs` count. */
+export function viewOf(fleet: Fleet, cluster: ClusterId, nowMs: number, staleMs: number): ClusterView {
+  const agents = [...(fleet.get(cluster)?.values() ?? [])];
+  if (agents.length === 0) return unheard(cluster);
+  const newestMs = Math.max(...agents.map(({ receivedAtMs }) => receivedAtMs));
+  const fresh = agents
+    .filter(({ receivedAtMs }) => nowMs - receivedAtMs <= staleMs)
+    .map(({ report }) => report);
+  const ready = fresh.filter(({ phase }) => phase === 'ready');
+  // A cluster that is silent or starting keeps its model: what it cannot serve, it will not be able to serve later.
+  const model = (ready.length > 0 ? ready : agents.map(({ report }) => report)).find((r) => r.model)?.model;
+  const rates = combinedRates(ready);
+  return {
+    cluster,
+    phase: phaseOf(fresh),
+    reportAgeMs: nowMs - newestMs,
+    slots: ready.reduce((sum, { slots }) => sum + slots, 0),
+    nodes: ready.length,
+    ...(model ? { model } : {}),
+    ...(rates ? { rates } : {}),
+  };
+}
+
+function phaseOf(fresh: readonly Report[]): ClusterView['phase'] {
+  const order = ['ready', 'booting', 'draining', 'down'] as const;
+  return order.find((phase) => fresh.some((report) => report.phase === phase)) ?? 'silent';
+}
+
+/** Jobs that an agent of the cluster says it is running, whatever the age of its report. */
+export function inFlightAt(fleet: Fleet, cluster: ClusterId): ReadonlySet<RequestId> {
+  const ids = new Set<RequestId>();
+  for (const { report } of fleet.get(cluster)?.values() ?? [])
+    for (const { id } of report.inFlight) ids.add(id);
+  return ids;
+}
+
+/** The rates of one node: averages over the agents, weighted by how many tokens each figure rests on. */
+function combinedRates(ready: readonly Report[]): Rates | undefined {
+  const measured = ready.flatMap(({ rates }) => (rates ? [rates] : []));
+  if (measured.length === 0) return undefined;
+  const byConcurrency = new Map<number, { tokens: number; weighted: number }>();
+  for (const { b, tps, n } of measured.flatMap(({ decode }) => decode)) {
+    const sum = byConcurrency.get(b) ?? { tokens: 0, weighted: 0 };
+    byConcurrency.set(b, { tokens: sum.tokens + n, weighted: sum.weighted + tps * n });
+  }
+  const prefill = weightedPrefill(measured);
+  return {
+    ...(prefill === undefined ? {} : { prefillTps: prefill }),
+    decode: [...byConcurrency]
+      .map(([b, { tokens, weighted }]) => ({ b, tps: weighted / tokens, n: tokens }))
+      .sort((left, right) => left.b - right.b),
+  };
+}
+
+function weightedPrefill(measured: readonly Rates[]): number | undefined {
+  let tokens = 0;
+  let weighted = 0;
+  for (const { prefillTps, decode } of measured) {
+    if (prefillTps === undefined) continue;
+    // Agents do not say how many prompt tokens a rate rests on; their output tokens tell who has worked more.
+    const weight = 1 + decode.reduce((sum, { n }) => sum + n, 0);
+    tokens += weight;
+    weighted += prefillTps * weight;
+  }
+  return tokens === 0 ? undefined : weighted / tokens;
+}

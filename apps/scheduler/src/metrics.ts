@@ -1,0 +1,41 @@
+import { secondsBuckets } from '@drover/runtime';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+/** Our own code on the way of one request: it should stay far below a millisecond. */
+const decisionBuckets = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.1];
+
+export type SchedulerMetrics = ReturnType<typeof createMetrics>;
+
+/** Every figure of the scheduler. Labels are bounded: clusters, bands, and codes that are listed in the code. */
+export function createMetrics(registry: Registry) {
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: L[]) =>
+    new Counter({ name: `drover_scheduler_${name}`, help, labelNames, registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: L[]) =>
+    new Gauge({ name: `drover_scheduler_${name}`, help, labelNames, registers });
+  const histogram = <L extends string>(name: string, help: string, labelNames: L[], buckets: number[]) =>
+    new Histogram({ name: `drover_scheduler_${name}`, help, labelNames, buckets, registers });
+  return {
+    accepted: counter('accepted_total', 'Requests taken in', ['band']),
+    queueDepth: gauge('queue_depth', 'Requests held and not assigned', ['band']),
+    queueWait: histogram(
+      'queue_wait_seconds',
+      'From the request being stored to its job',
+      ['band'],
+      secondsBuckets,
+    ),
+    decisions: counter('decisions_total', 'Decisions made', ['cluster', 'strategy', 'kind', 'rule']),
+    rejections: counter('rejections_total', 'Clusters refused in recorded decisions', ['cluster', 'reason']),
+    decisionSeconds: histogram('decision_seconds', 'Time to decide on one request', [], decisionBuckets),
+    usdPer1k: gauge('usd_per_1k_tokens', 'Nominal price of 1,000 output tokens at capacity', ['cluster']),
+    usdPerHour: gauge('usd_per_hour', 'Price of one node', ['cluster']),
+    breakerState: gauge('breaker_state', '0 closed, 1 half-open, 2 open', ['cluster']),
+    reportAge: gauge('report_age_seconds', 'Age of the newest report', ['cluster']),
+    slots: gauge('slots', 'Slots of ready agents', ['cluster']),
+    freeSlots: gauge('free_slots', 'Slots without a job', ['cluster']),
+    load: gauge('load', 'Jobs in the ledger that hold or await a slot', ['cluster']),
+    recalls: counter('recalls_total', 'Jobs moved to another cluster', ['reason']),
+    redeliveries: counter('redeliveries_total', 'Requests delivered again', []),
+    deadLetters: counter('dead_letters_total', 'Messages that could not be processed', ['reason']),
+  };
+}

@@ -1,0 +1,82 @@
+import type { Logger, Nats } from '@drover/runtime';
+import type { SchedulerMetrics } from './metrics.ts';
+import { subscribeCancels } from './nats/cancels.ts';
+import { startDeadLetterWorker } from './nats/dead-letters.ts';
+import { subscribeEvents } from './nats/events.ts';
+import { readLastReports, subscribeReports } from './nats/reports.ts';
+import { consumeRequests } from './nats/requests.ts';
+import { watchSettings } from './nats/settings.ts';
+import { ensureVolatileStreams } from './nats/volatile-streams.ts';
+import { Scheduler } from './scheduler.ts';
+
+export type RunningScheduler = {
+  readonly scheduler: Scheduler;
+  /** Stops pulling, gives back what waits, finishes what was begun. The connection stays open. */
+  stop(): Promise<void>;
+};
+
+/**
+ * Connects a scheduler with everything it listens to: first what it must know (settings, fleet), then the requests.
+ * @throws when streams, consumers or buckets are missing (bootstrap has not run)
+ */
+export async function startScheduler(
+  nats: Nats,
+  options: { log: Logger; metrics: SchedulerMetrics; schedulerId: string; random?: () => number },
+): Promise<RunningScheduler> {
+  const { log, metrics, schedulerId, random = Math.random } = options;
+  const scheduler = new Scheduler({ nats, log, metrics, schedulerId, random });
+  const { state, decisions } = scheduler;
+  const onReport: Parameters<typeof subscribeReports>[1] = (report, receivedAtMs) => {
+    state.hearReport(report, receivedAtMs);
+    scheduler.wake();
+  };
+
+  const settings = await watchSettings(
+    nats,
+    {
+      onPolicy: (policy) => {
+        state.setPolicy(policy);
+        log.info({ strategy: state.policy.value.strategy, revision: state.policy.revision }, 'policy');
+        scheduler.wake();
+      },
+      onCatalogue: (catalogue) => {
+        state.catalogue = catalogue;
+      },
+      onTariff: (cluster, tariff) => {
+        state.setTariff(cluster, tariff);
+        log.info({ cluster, usdPerHour: tariff?.usdPerHour }, 'price');
+        scheduler.wake();
+      },
+    },
+    log,
+  );
+  await ensureVolatileStreams(nats);
+  subscribeReports(nats, onReport, log);
+  subscribeEvents(nats, (event) => scheduler.onEvent(event), log);
+  subscribeCancels(nats, (cancel) => scheduler.onCancel(cancel), log);
+  decisions.subscribe((record) => scheduler.onDecision(record), log);
+  await readLastReports(nats, onReport);
+
+  const whenBack = () => {
+    scheduler.onConnected();
+    // The first try may meet a server that is still loading; the reports of this second are then made good by the next.
+    void ensureVolatileStreams(nats)
+      .then(() => readLastReports(nats, onReport))
+      .catch((error) => log.warn({ error: String(error) }, 'memory streams not ensured'));
+  };
+  nats.onReconnect(whenBack);
+  scheduler.start();
+  const deadLetters = await startDeadLetterWorker(nats, (reason) => metrics.deadLetters.inc({ reason }), log);
+  const requests = await consumeRequests(nats, (message) => scheduler.onRequest(message));
+
+  return {
+    scheduler,
+    stop: async () => {
+      nats.offReconnect(whenBack);
+      settings.stop();
+      await requests.stop();
+      await deadLetters.stop();
+      await scheduler.stop();
+    },
+  };
+}

@@ -1,0 +1,114 @@
+import type { z } from 'zod';
+import { cancel } from './messages/cancel.ts';
+import { catalogue } from './messages/catalogue.ts';
+import { decisionRecord } from './messages/decision.ts';
+import { event } from './messages/event.ts';
+import { job } from './messages/job.ts';
+import { policy } from './messages/policy.ts';
+import { reply } from './messages/reply.ts';
+import { report } from './messages/report.ts';
+import { request } from './messages/request.ts';
+import { tariff } from './messages/tariff.ts';
+import type { Priority } from './names.ts';
+import { buckets, policyKeys, streams } from './streams.ts';
+import { subjects } from './subjects.ts';
+
+export type Role = 'producer' | 'ingress' | 'scheduler' | 'agent' | 'operator';
+
+export type Channel = {
+  /** Subject with `{parameter}` for each token that varies. */
+  readonly address: string;
+  readonly message: z.ZodType;
+  readonly stream: string | null;
+  readonly summary: string;
+  readonly sentBy: readonly Role[];
+  readonly receivedBy: readonly Role[];
+};
+
+const kv = (bucket: string, key: string) => `$KV.${bucket}.${key}`;
+// A placeholder stands where a priority does; the address is only ever shown.
+const anyPriority = '{priority}' as Priority;
+
+/** The whole wire, channel by channel: what the generated JSON Schema and AsyncAPI documents are made from. */
+export const channels = {
+  request: {
+    address: subjects.request(anyPriority, '{tenant}', '{request}'),
+    message: request,
+    stream: streams.requests.name,
+    summary: 'A request, published with Nats-Msg-Id = its id; the PubAck is its acceptance.',
+    sentBy: ['producer', 'ingress'],
+    receivedBy: ['scheduler'],
+  },
+  job: {
+    address: subjects.job('{cluster}', '{request}'),
+    message: job,
+    stream: streams.jobs.name,
+    summary: 'One attempt at a request, assigned to one cluster.',
+    sentBy: ['scheduler'],
+    receivedBy: ['agent'],
+  },
+  event: {
+    address: subjects.event('{writer}', '{tenant}', '{request}'),
+    message: event,
+    stream: streams.events.name,
+    summary: 'What became of a request; compare-and-set on the last sequence over all writers.',
+    sentBy: ['agent', 'scheduler', 'ingress'],
+    receivedBy: ['agent', 'scheduler', 'ingress', 'producer'],
+  },
+  reply: {
+    address: subjects.reply('{writer}', '{tenant}', '{request}'),
+    message: reply,
+    stream: streams.replies.name,
+    summary: 'Tokens and the outcome, live; replayable for ten minutes.',
+    sentBy: ['agent', 'scheduler', 'ingress'],
+    receivedBy: ['ingress', 'producer'],
+  },
+  report: {
+    address: subjects.report('{cluster}', '{agent}'),
+    message: report,
+    stream: streams.reports.name,
+    summary: 'What an agent measured.',
+    sentBy: ['agent'],
+    receivedBy: ['scheduler', 'ingress'],
+  },
+  cancel: {
+    address: subjects.cancel('{tenant}', '{request}'),
+    message: cancel,
+    stream: null,
+    summary: 'Nobody wants the answer any more.',
+    sentBy: ['producer', 'ingress'],
+    receivedBy: ['scheduler', 'agent'],
+  },
+  decision: {
+    address: subjects.decision('{tenant}', '{request}'),
+    message: decisionRecord,
+    stream: streams.decisions.name,
+    summary: 'Every candidate of a decision, with its numbers and the reason it was refused.',
+    sentBy: ['scheduler'],
+    receivedBy: ['ingress', 'scheduler', 'operator'],
+  },
+  tariff: {
+    address: kv(buckets.prices.name, '{cluster}'),
+    message: tariff,
+    stream: `KV_${buckets.prices.name}`,
+    summary: 'What a node of a cluster costs.',
+    sentBy: ['operator'],
+    receivedBy: ['scheduler'],
+  },
+  policy: {
+    address: kv(buckets.policy.name, policyKeys.active),
+    message: policy,
+    stream: `KV_${buckets.policy.name}`,
+    summary: 'How the scheduler chooses.',
+    sentBy: ['operator'],
+    receivedBy: ['scheduler'],
+  },
+  catalogue: {
+    address: kv(buckets.policy.name, policyKeys.models),
+    message: catalogue,
+    stream: `KV_${buckets.policy.name}`,
+    summary: 'The models on offer and their aliases.',
+    sentBy: ['operator'],
+    receivedBy: ['ingress', 'scheduler'],
+  },
+} as const satisfies Record<string, Channel>;

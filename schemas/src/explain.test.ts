@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { explainDecision } from './explain.ts';
+import { type DecisionRecord, decisionRecord } from './messages/decision.ts';
+
+const record: DecisionRecord = decisionRecord.parse({
+  v: 1,
+  request: 'r1',
+  tenant: 't1',
+  model: 'smollm2',
+  priority: 'standard',
+  attempt: 1,
+  decidedAtMs: 1,
+  queueMs: 12,
+  strategy: 'cost',
+  policyRevision: 3,
+  estimate: { promptTokens: 20, outputTokens: 200 },
+  kind: 'assign',
+  chosen: 'aws',
+  rule: 'lowest-score',
+  candidates: [
+    {
+      cluster: 'aws',
+      slots: 4,
+      load: 1,
+      usdPerHour: 0.0928,
+      usdPer1k: 0.001719,
+      predicted: { ttftMs: 80, tpotMs: 66, totalMs: 13_000, usd: 0.0003 },
+      score: 0.0003,
+    },
+    { cluster: 'gcp', slots: 2, load: 2, rejection: { code: 'no-free-slot', detail: '2 jobs, 2 slots' } },
+  ],
+});
+
+test('an assignment is explained with the rule, the policy and every cluster with its numbers', () => {
+  const text = explainDecision(record);
+  for (const part of [
+    'went to aws because it scored best',
+    'policy revision 3',
+    '12 ms',
+    '$0.00172 per 1K',
+    'aws could take it; 1 of 4 slots',
+    'gcp could not take it: no-free-slot (2 jobs, 2 slots)',
+  ])
+    assert.ok(text.includes(part), `${part} is missing in:\n${text}`);
+});
+
+test('a refusal is explained without a chosen cluster', () => {
+  const { chosen: _, ...rest } = record;
+  const text = explainDecision({ ...rest, kind: 'reject', rule: 'model_not_found', candidates: [] });
+  assert.match(text, /was refused: model_not_found/);
+});
+
+test('a later attempt says which one it is', () => {
+  assert.match(explainDecision({ ...record, attempt: 2 }), /attempt 2/);
+});

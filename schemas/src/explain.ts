@@ -1,0 +1,58 @@
+import type { DecisionRecord } from './messages/decision.ts';
+
+type Candidate = DecisionRecord['candidates'][number];
+
+/** What each rule means, as the end of "… was chosen because …". */
+const rules: Readonly<Record<string, string>> = {
+  'only-candidate': 'it was the only cluster that could take the request',
+  'lowest-score': 'it scored best',
+  'near-tie-loaded':
+    'it was within a near tie of the best and already the busiest, which lets the others go idle',
+  'incumbent-kept': 'it already has the traffic of this model and no other cluster was better by the margin',
+  'incumbent-overflow': 'the usual cluster could not take this request, and it was the best of the others',
+  'incumbent-lost': 'the usual cluster can no longer serve, and it was the best of the others',
+  'incumbent-beaten': 'it was better than the usual cluster by more than the margin',
+  'breaker-failed-open': 'every cluster that could serve has failed lately, and it was the least bad',
+};
+
+/** Says in words what a decision was and what it rested on. Several lines, no prompt text. */
+export function explainDecision(record: DecisionRecord): string {
+  return [headline(record), situation(record), ...record.candidates.map(explainCandidate)].join('\n');
+}
+
+function headline(record: DecisionRecord): string {
+  const attempt = record.attempt > 1 ? ` (attempt ${record.attempt})` : '';
+  if (record.kind === 'assign' && record.chosen !== undefined)
+    return `Request ${record.request} went to ${record.chosen}${attempt} because ${rules[record.rule] ?? record.rule}.`;
+  return `Request ${record.request} was refused${attempt}: ${record.rule}.`;
+}
+
+function situation(record: DecisionRecord): string {
+  const { estimate, policyRevision } = record;
+  const policy = policyRevision === 0 ? 'the built-in policy' : `policy revision ${policyRevision}`;
+  return (
+    `It asked for ${record.model} (${record.priority}), waited ${milliseconds(record.queueMs)}, and was expected to take about ` +
+    `${estimate.promptTokens} prompt and ${estimate.outputTokens} output tokens. ` +
+    `Strategy ${record.strategy}, by ${policy}.`
+  );
+}
+
+function explainCandidate(candidate: Candidate): string {
+  const facts = [
+    `${candidate.load} of ${candidate.slots} slots taken`,
+    ...(candidate.usdPerHour === undefined ? [] : [`$${candidate.usdPerHour}/h`]),
+    ...(candidate.usdPer1k === undefined ? [] : [`$${candidate.usdPer1k.toPrecision(3)} per 1K tokens`]),
+    ...(candidate.predicted === undefined ? [] : [explainPrediction(candidate.predicted)]),
+    ...(candidate.score === undefined ? [] : [`score ${candidate.score.toPrecision(3)}`]),
+  ];
+  const verdict = candidate.rejection
+    ? `could not take it: ${candidate.rejection.code} (${candidate.rejection.detail})`
+    : 'could take it';
+  return `- ${candidate.cluster} ${verdict}; ${facts.join(', ')}`;
+}
+
+const explainPrediction = ({ ttftMs, totalMs, usd }: NonNullable<Candidate['predicted']>): string =>
+  `first token in about ${milliseconds(ttftMs)}, all in ${milliseconds(totalMs)}, $${usd.toPrecision(3)} for this request`;
+
+const milliseconds = (ms: number): string =>
+  ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
