@@ -46,6 +46,8 @@ export type ReaderOptions = {
   readonly expire?: () => Promise<Outcome>;
 };
 
+// Timers hold no process alive: the connection does, and without it there is nothing to wait for.
+
 /** Without a message for so long, a reader asks for the truth. Doubles up to `silenceMaxMs` while nothing changes. */
 const silenceMs = 1_500;
 const silenceMaxMs = 12_000;
@@ -90,7 +92,7 @@ export class ReplyReader {
     if (options.deadlineAtMs !== undefined) {
       const delayMs = Math.max(0, options.deadlineAtMs - Date.now()) + deadlineGraceMs;
       // Timers hold at most 31 bits of milliseconds; no deadline is that far away in earnest.
-      this.#deadline = setTimeout(() => this.#expire(), Math.min(delayMs, 2 ** 31 - 1));
+      this.#deadline = setTimeout(() => this.#expire(), Math.min(delayMs, 2 ** 31 - 1)).unref();
     }
   }
 
@@ -233,7 +235,7 @@ export class ReplyReader {
     this.#timer = setTimeout(() => {
       this.#silence = Math.min(this.#silence * 2, silenceMaxMs);
       this.mend();
-    }, this.#silence);
+    }, this.#silence).unref();
   }
 
   #expire(): void {

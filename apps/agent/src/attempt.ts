@@ -1,0 +1,68 @@
+import type { Job, ReplyMode, Usage } from '@drover/schemas';
+import type { ReplyWriter } from './nats/reply-writer.ts';
+
+/** Why an attempt is broken off from outside. */
+export type StopReason = 'cancelled' | 'deadline' | 'drain' | 'stalled' | 'superseded';
+
+/** One try at a request by this agent: from the claim to the commit. */
+export class Attempt {
+  readonly job: Job;
+  /** Counted over all agents; what events and reports say. */
+  readonly number: number;
+  readonly mode: ReplyMode;
+  readonly writer: ReplyWriter;
+  /** When the job was received, on the monotonic clock. */
+  readonly receivedMs: number;
+  /** The sequence of the `running` event; undefined until the claim stands. */
+  fence: number | undefined;
+  /** The outcome is being committed: whoever asks now whether it is still the owner would see its own event. */
+  settling = false;
+  /** Tokens of the prompt as the client gave it, once llama.cpp has told. */
+  promptTokens: number | undefined;
+  /** When llama.cpp first and last said something, on the monotonic clock. */
+  firstMs: number | undefined;
+  lastMs: number | undefined;
+  readonly #controller = new AbortController();
+  #stopped: StopReason | undefined;
+
+  constructor(given: { job: Job; number: number; mode: ReplyMode; writer: ReplyWriter; receivedMs: number }) {
+    this.job = given.job;
+    this.number = given.number;
+    this.mode = given.mode;
+    this.writer = given.writer;
+    this.receivedMs = given.receivedMs;
+  }
+
+  /** Aborted by `stop`: closes the connection to llama.cpp, which frees its slot. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get stopped(): StopReason | undefined {
+    return this.#stopped;
+  }
+
+  /** Breaks the attempt off. The first reason stands; who was superseded has nothing more to say. */
+  stop(reason: StopReason): void {
+    if (reason === 'superseded') this.writer.mute();
+    this.#stopped ??= reason;
+    this.#controller.abort(new Error(reason));
+  }
+
+  /** What the reply counts so far, earlier owners' tokens included. The slices of a body are not tokens. */
+  get outputTokens(): number {
+    return this.mode === 'body' ? 0 : this.writer.units.length;
+  }
+
+  /** What was used when the attempt ends early; undefined while llama.cpp has not said anything. */
+  get usage(): Usage | undefined {
+    if (this.promptTokens === undefined) return undefined;
+    return { promptTokens: this.promptTokens, completionTokens: this.outputTokens };
+  }
+
+  /** Mean gap between two units of this attempt, in ms; 0 before there is one. */
+  get meanGapMs(): number {
+    if (this.firstMs === undefined || this.lastMs === undefined || this.outputTokens < 2) return 0;
+    return (this.lastMs - this.firstMs) / (this.outputTokens - 1);
+  }
+}

@@ -1,0 +1,25 @@
+import type { Logger, Nats } from '@drover/runtime';
+import type { AgentId } from '@drover/schemas';
+import type { Config } from './config.ts';
+import type { Backend } from './llama/describe.ts';
+import type { LlamaHttp } from './llama/http.ts';
+import type { Meter } from './llama/meter.ts';
+import type { HealthWatch } from './llama/watch.ts';
+import type { Metrics } from './metrics.ts';
+import type { Running } from './running.ts';
+
+/** What a job needs of the agent that runs it. */
+export type Context = {
+  readonly config: Config;
+  readonly agent: AgentId;
+  readonly nats: Nats;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly http: LlamaHttp;
+  readonly meter: Meter;
+  readonly watch: HealthWatch;
+  readonly running: Running;
+};
+
+/** A context at the moment a job starts: the backend is known. */
+export type Workplace = Context & { readonly backend: Backend };

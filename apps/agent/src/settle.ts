@@ -1,0 +1,109 @@
+import { type Job, type Outcome, type Reply, subjects } from '@drover/schemas';
+import type { JsMsg } from '@nats-io/jetstream';
+import type { Attempt } from './attempt.ts';
+import type { Workplace } from './context.ts';
+import type { Verdict } from './core/ownership.ts';
+import { countTokens } from './metrics.ts';
+import { writeDeadLetter } from './nats/dead-letters.ts';
+import type { RequestEvents } from './nats/events.ts';
+import type { Ending } from './produce.ts';
+
+/**
+ * What is to be done with the job's message. `leave`: it belongs to another owner, who will ack it. `outcome` is a
+ * word for the metrics.
+ */
+export type Settled =
+  | { readonly kind: 'ack' | 'leave'; readonly outcome: string }
+  | { readonly kind: 'nak'; readonly delayMs: number; readonly outcome: string };
+
+/** Long enough for a scheduler to move the job, short enough when there is nowhere to move it to. */
+const releasedDelayMs = 5_000;
+
+/** Commits how an attempt ended, if it still owns the request, and says so. */
+export async function settle(
+  place: Workplace,
+  events: RequestEvents,
+  attempt: Attempt,
+  fence: number,
+  ending: Ending,
+): Promise<Settled> {
+  attempt.settling = true;
+  switch (ending.kind) {
+    case 'lost':
+      return lost(place, events, attempt);
+    case 'ended':
+      return commit(place, events, attempt, fence, ending.outcome);
+    case 'released':
+      return release(place, events, attempt, fence, ending);
+  }
+}
+
+async function commit(
+  place: Workplace,
+  events: RequestEvents,
+  attempt: Attempt,
+  fence: number,
+  outcome: Outcome,
+): Promise<Settled> {
+  attempt.writer.flush();
+  const event = { v: 1, state: 'ended', attempt: attempt.number, atMs: Date.now(), outcome } as const;
+  if ((await events.write(event, fence)) === null) return lost(place, events, attempt);
+  attempt.writer.end(outcome);
+  countTokens(place.metrics, outcome.usage);
+  place.metrics.duration.observe((performance.now() - attempt.receivedMs) / 1_000);
+  return { kind: 'ack', outcome: outcome.status === 'failed' ? outcome.code : outcome.status };
+}
+
+async function release(
+  place: Workplace,
+  events: RequestEvents,
+  attempt: Attempt,
+  fence: number,
+  { reason, message }: Extract<Ending, { kind: 'released' }>,
+): Promise<Settled> {
+  // Before the event: who goes on from here reads what was said only after it has claimed.
+  attempt.writer.flush();
+  const written = await events.write(
+    {
+      v: 1,
+      state: 'released',
+      agent: place.agent,
+      attempt: attempt.number,
+      atMs: Date.now(),
+      reason,
+      message,
+    },
+    fence,
+  );
+  if (written === null) return lost(place, events, attempt);
+  place.metrics.releases.inc({ reason });
+  place.log.warn({ request: attempt.job.request.id, attempt: attempt.number, reason, message }, 'job released');
+  return { kind: 'nak', delayMs: releasedDelayMs, outcome: 'released' };
+}
+
+/** Another owner took over, and will ack; only a request that is over needs nobody's job any more. */
+async function lost(place: Workplace, events: RequestEvents, attempt: Attempt): Promise<Settled> {
+  attempt.writer.mute();
+  place.metrics.claimsLost.inc();
+  const ended = (await events.last())?.event.state === 'ended';
+  return { kind: ended ? 'ack' : 'leave', outcome: 'superseded' };
+}
+
+/** Ends a request that too many owners have failed at, without running it, and keeps the job as evidence. */
+export async function endExhausted(
+  place: Workplace,
+  events: RequestEvents,
+  message: JsMsg,
+  job: Job,
+  { attempt, expect, message: text }: Extract<Verdict, { kind: 'exhausted' }>,
+): Promise<Settled | 'contended'> {
+  const { tenant, id } = job.request;
+  const outcome: Outcome = { status: 'failed', code: 'attempts_exhausted', message: text, units: 0 };
+  await writeDeadLetter(place.nats, message, { reason: outcome.code, problem: text }, id);
+  const f = await events.write({ v: 1, state: 'ended', attempt, atMs: Date.now(), outcome }, expect);
+  if (f === null) return 'contended';
+  const end: Reply = { v: 1, k: 'end', f, outcome };
+  place.nats.nc.publish(subjects.reply(job.cluster, tenant, id), JSON.stringify(end));
+  place.metrics.deadLetters.inc({ reason: outcome.code });
+  return { kind: 'ack', outcome: outcome.code };
+}
