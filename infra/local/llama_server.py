@@ -18,6 +18,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--ctx-size", type=int, default=2048)
+    parser.add_argument("--batch-size", type=int, default=512)
+    parser.add_argument("--ubatch-size", type=int, default=512)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--metrics", action="store_true")
     parser.add_argument("--slots", action="store_true")
@@ -44,6 +46,8 @@ def main() -> None:
     params.port = args.port
     params.n_parallel = args.parallel
     params.n_ctx = args.ctx_size
+    params.n_batch = args.batch_size
+    params.n_ubatch = args.ubatch_size
     params.cpuparams.n_threads = args.threads
     params.cpuparams_batch.n_threads = args.threads
     params.endpoint_metrics = args.metrics

@@ -1,4 +1,5 @@
 import type { Job, ReplyMode, Usage } from '@drover/schemas';
+import type { RequestEvents } from './nats/events.ts';
 import type { ReplyWriter } from './nats/reply-writer.ts';
 
 /** Why an attempt is broken off from outside. */
@@ -10,6 +11,7 @@ export class Attempt {
   /** Counted over all agents; what events and reports say. */
   readonly number: number;
   readonly mode: ReplyMode;
+  readonly events: RequestEvents;
   readonly writer: ReplyWriter;
   /** When the job was received, on the monotonic clock. */
   readonly receivedMs: number;
@@ -25,10 +27,18 @@ export class Attempt {
   readonly #controller = new AbortController();
   #stopped: StopReason | undefined;
 
-  constructor(given: { job: Job; number: number; mode: ReplyMode; writer: ReplyWriter; receivedMs: number }) {
+  constructor(given: {
+    job: Job;
+    number: number;
+    mode: ReplyMode;
+    events: RequestEvents;
+    writer: ReplyWriter;
+    receivedMs: number;
+  }) {
     this.job = given.job;
     this.number = given.number;
     this.mode = given.mode;
+    this.events = given.events;
     this.writer = given.writer;
     this.receivedMs = given.receivedMs;
   }

@@ -90,7 +90,10 @@ async function endingOf(place: Workplace, attempt: Attempt, error: unknown): Pro
   return { kind: 'released', reason, message: refusal.message };
 }
 
-const pick = ({ code, message }: Extract<BackendError['refusal'], { kind: 'refused' }>) => ({ code, message });
+const pick = ({ code, message }: Extract<BackendError['refusal'], { kind: 'refused' }>) => ({
+  code,
+  message,
+});
 
 function stoppedEnding(attempt: Attempt, reason: StopReason): Ending {
   switch (reason) {

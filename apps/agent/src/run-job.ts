@@ -1,4 +1,4 @@
-import { type Job, subjects } from '@drover/schemas';
+import { type Job, jobConsumer, subjects } from '@drover/schemas';
 import type { JsMsg } from '@nats-io/jetstream';
 import { Attempt } from './attempt.ts';
 import type { Workplace } from './context.ts';
@@ -22,6 +22,7 @@ const turnsMax = 5;
  */
 export async function runJob(place: Workplace, message: JsMsg, job: Job): Promise<Settled> {
   const receivedMs = performance.now();
+  const { ackWaitMs } = jobConsumer(job.cluster);
   const events = new RequestEvents(place.nats, job, message.headers?.get('traceparent') || undefined);
   // A first delivery of a first attempt has no history, unless something went wrong: the claim will tell.
   const fresh = job.attempt === 1 && message.info.deliveryCount === 1;
@@ -35,6 +36,10 @@ export async function runJob(place: Workplace, message: JsMsg, job: Job): Promis
         : await tryOnce(place, events, message, job, verdict, receivedMs);
     if (settled !== 'contended') return settled;
     last = await events.last();
+    if (last?.event.state === 'running' && performance.now() - receivedMs > ackWaitMs) {
+      // So late that the job was delivered again: that owner is the right one.
+      return { kind: 'leave', outcome: 'superseded' };
+    }
   }
   return { kind: 'nak', delayMs: 1_000, outcome: 'contended' };
 }
@@ -54,18 +59,19 @@ async function tryOnce(
     job,
     number: claim.attempt,
     mode: call.mode,
+    events,
     writer: writerFor(place, job),
     receivedMs,
   });
   place.running.add(attempt);
-  using _supervision = superviseAttempt(place, attempt, events, message);
+  using _supervision = superviseAttempt(place, attempt, message);
   try {
-    const claiming = claimAttempt(place, events, attempt, claim);
+    const claiming = claimAttempt(place, attempt, claim);
     const ending = claim.prior
       ? await takeOver(place, attempt, call, claiming)
       : await produceWhile(place, attempt, call, claiming);
     if (ending === 'contended' || attempt.fence === undefined) return 'contended';
-    return await settle(place, events, attempt, attempt.fence, ending);
+    return await settle(place, attempt, attempt.fence, ending);
   } finally {
     attempt.writer.mute();
     place.running.delete(attempt);
@@ -73,13 +79,8 @@ async function tryOnce(
 }
 
 /** Resolves to whether the claim stands. From then on the attempt speaks. */
-async function claimAttempt(
-  place: Workplace,
-  events: RequestEvents,
-  attempt: Attempt,
-  { expect, prior }: Claim,
-): Promise<boolean> {
-  const fence = await events.write(
+async function claimAttempt(place: Workplace, attempt: Attempt, { expect, prior }: Claim): Promise<boolean> {
+  const fence = await attempt.events.write(
     { v: 1, state: 'running', agent: place.agent, attempt: attempt.number, atMs: Date.now() },
     expect,
   );

@@ -22,7 +22,6 @@ const releasedDelayMs = 5_000;
 /** Commits how an attempt ended, if it still owns the request, and says so. */
 export async function settle(
   place: Workplace,
-  events: RequestEvents,
   attempt: Attempt,
   fence: number,
   ending: Ending,
@@ -30,24 +29,18 @@ export async function settle(
   attempt.settling = true;
   switch (ending.kind) {
     case 'lost':
-      return lost(place, events, attempt);
+      return lost(place, attempt);
     case 'ended':
-      return commit(place, events, attempt, fence, ending.outcome);
+      return commit(place, attempt, fence, ending.outcome);
     case 'released':
-      return release(place, events, attempt, fence, ending);
+      return release(place, attempt, fence, ending);
   }
 }
 
-async function commit(
-  place: Workplace,
-  events: RequestEvents,
-  attempt: Attempt,
-  fence: number,
-  outcome: Outcome,
-): Promise<Settled> {
+async function commit(place: Workplace, attempt: Attempt, fence: number, outcome: Outcome): Promise<Settled> {
   attempt.writer.flush();
   const event = { v: 1, state: 'ended', attempt: attempt.number, atMs: Date.now(), outcome } as const;
-  if ((await events.write(event, fence)) === null) return lost(place, events, attempt);
+  if ((await attempt.events.write(event, fence)) === null) return lost(place, attempt);
   attempt.writer.end(outcome);
   countTokens(place.metrics, outcome.usage);
   place.metrics.duration.observe((performance.now() - attempt.receivedMs) / 1_000);
@@ -56,14 +49,13 @@ async function commit(
 
 async function release(
   place: Workplace,
-  events: RequestEvents,
   attempt: Attempt,
   fence: number,
   { reason, message }: Extract<Ending, { kind: 'released' }>,
 ): Promise<Settled> {
   // Before the event: who goes on from here reads what was said only after it has claimed.
   attempt.writer.flush();
-  const written = await events.write(
+  const written = await attempt.events.write(
     {
       v: 1,
       state: 'released',
@@ -75,17 +67,20 @@ async function release(
     },
     fence,
   );
-  if (written === null) return lost(place, events, attempt);
+  if (written === null) return lost(place, attempt);
   place.metrics.releases.inc({ reason });
-  place.log.warn({ request: attempt.job.request.id, attempt: attempt.number, reason, message }, 'job released');
+  place.log.warn(
+    { request: attempt.job.request.id, attempt: attempt.number, reason, message },
+    'job released',
+  );
   return { kind: 'nak', delayMs: releasedDelayMs, outcome: 'released' };
 }
 
 /** Another owner took over, and will ack; only a request that is over needs nobody's job any more. */
-async function lost(place: Workplace, events: RequestEvents, attempt: Attempt): Promise<Settled> {
+async function lost(place: Workplace, attempt: Attempt): Promise<Settled> {
   attempt.writer.mute();
   place.metrics.claimsLost.inc();
-  const ended = (await events.last())?.event.state === 'ended';
+  const ended = (await attempt.events.last())?.event.state === 'ended';
   return { kind: ended ? 'ack' : 'leave', outcome: 'superseded' };
 }
 

@@ -2,7 +2,6 @@ import { jobConsumer } from '@drover/schemas';
 import type { JsMsg } from '@nats-io/jetstream';
 import type { Attempt } from './attempt.ts';
 import type { Workplace } from './context.ts';
-import type { RequestEvents } from './nats/events.ts';
 
 const workingEveryMs = 5_000;
 /** A reply may pause for this many of its usual gaps. */
@@ -14,12 +13,7 @@ const timeoutMaxMs = 2 ** 31 - 1;
  * Watches an attempt from its side, until disposed: keeps the job from being delivered to another, stops it at its
  * deadline, when the backend stalls, and when this process slept so long that another may have taken over.
  */
-export function superviseAttempt(
-  place: Workplace,
-  attempt: Attempt,
-  events: RequestEvents,
-  message: JsMsg,
-): Disposable {
+export function superviseAttempt(place: Workplace, attempt: Attempt, message: JsMsg): Disposable {
   const { ackWaitMs } = jobConsumer(attempt.job.cluster);
   const stallMs = place.config.STALL_MS;
   let workingMs = performance.now();
@@ -28,7 +22,7 @@ export function superviseAttempt(
     if (isStalled(attempt, stallMs, nowMs)) attempt.stop('stalled');
     if (nowMs - workingMs < workingEveryMs) return;
     message.working();
-    if (nowMs - workingMs > ackWaitMs) void stopUnlessOwner(attempt, events);
+    if (nowMs - workingMs > ackWaitMs) void stopUnlessOwner(attempt);
     workingMs = nowMs;
   };
   const ticker = setInterval(tick, Math.min(1_000, stallMs / 4));
@@ -49,10 +43,10 @@ function isStalled(attempt: Attempt, stallMs: number, nowMs: number): boolean {
 }
 
 /** Stops the attempt if somebody else has claimed the request. Not being able to find out changes nothing. */
-export async function stopUnlessOwner(attempt: Attempt, events: RequestEvents): Promise<void> {
+export async function stopUnlessOwner(attempt: Attempt): Promise<void> {
   if (attempt.fence === undefined || attempt.settling) return;
   try {
-    const owner = await events.isOwner(attempt.fence);
+    const owner = await attempt.events.isOwner(attempt.fence);
     if (!owner && !attempt.settling) attempt.stop('superseded');
   } catch {
     // The commit will tell.

@@ -176,12 +176,21 @@ function externalCredential(
   return { nkeyFile, inboxPrefix: grants.inboxPrefix };
 }
 
+/** Tokens that llama.cpp computes at once, and so the longest text that it can embed. */
+const batchTokens = 512;
+
 /** The command line of llama.cpp for a cluster: context for every slot, and the endpoints that the agent asks. */
-export const llamaCommand = ({ command, model }: Llama, cluster: LocalCluster, port: number): string[] => [
-  ...command,
-  ...['--host', host, '--port', String(port)],
-  ...['--model', model, '--alias', localModel],
-  ...['--parallel', String(cluster.slots), '--ctx-size', String(cluster.slots * contextTokens)],
-  ...['--threads', String(cluster.threads)],
-  ...['--metrics', '--slots', '--embeddings', '--pooling', 'mean'],
-];
+export function llamaCommand({ command, model }: Llama, cluster: LocalCluster, port: number): string[] {
+  const { slots, threads } = cluster;
+  // With mean pooling llama.cpp aborts at start unless the slots share a batch evenly (seen in b11549).
+  const batch = String(batchTokens - (batchTokens % slots));
+  return [
+    ...command,
+    ...['--host', host, '--port', String(port)],
+    ...['--model', model, '--alias', localModel],
+    ...['--parallel', String(slots), '--ctx-size', String(slots * contextTokens)],
+    ...['--batch-size', batch, '--ubatch-size', batch],
+    ...['--threads', String(threads)],
+    ...['--metrics', '--slots', '--embeddings', '--pooling', 'mean'],
+  ];
+}

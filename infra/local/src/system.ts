@@ -115,11 +115,11 @@ async function startAll(options: SystemOptions, plan: Plan, running: Running): P
   };
   // llama.cpp loads its model while NATS starts: neither needs the other.
   await Promise.all([natsAndStreams(), ...clusters.map(llama)]);
-  await Promise.all([
-    ...clusters.map((cluster) => begin(plan.agent(cluster), `beside ${plan.llamaUrl(cluster.id)}`)),
-    begin(plan.scheduler(), plan.natsUrl),
-    begin(plan.ingress(), plan.url),
-  ]);
+  const agents = async () => {
+    // One after the other: each measures its backend as it starts, and on one machine they would measure each other.
+    for (const cluster of clusters) await begin(plan.agent(cluster), `beside ${plan.llamaUrl(cluster.id)}`);
+  };
+  await Promise.all([agents(), begin(plan.scheduler(), plan.natsUrl), begin(plan.ingress(), plan.url)]);
 }
 
 const natsPorts = ({ ports }: Layout) => ({ port: ports.nats, monitorPort: ports.natsMonitor });

@@ -6,8 +6,8 @@ import { generate } from './generate.ts';
 import type { LlamaHttp } from './http.ts';
 import type { Meter } from './meter.ts';
 
-/** About 64 tokens, different for each run so that nothing of it is cached. */
-const promptWords = 60;
+/** A word is about two tokens: a digit and its space. Different for each run so that nothing of it is cached. */
+const promptWords = 32;
 const tokensAlone = 60;
 const tokensTogether = 40;
 /** Alone it may take long on a slow machine: without a figure the scheduler could never choose this backend. */
@@ -48,11 +48,12 @@ async function sayOne(
   tokens: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const reply = meter.begin('tokens');
+  const call = benchmarkCall(tokens);
+  const reply = meter.begin(call);
   let finished: Finished | undefined;
   try {
     finished = await generate(http, {
-      call: benchmarkCall(tokens),
+      call,
       prior: [],
       contextTokens: backend.model.contextTokens,
       signal,

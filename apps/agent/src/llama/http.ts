@@ -119,7 +119,10 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     const abort = () => controller.abort(new Error('aborted'));
-    if (this.#signal.aborted) return abort();
+    if (this.#signal.aborted) {
+      abort();
+      return;
+    }
     this.#abort = abort;
     this.#signal.addEventListener('abort', abort, { once: true });
   }

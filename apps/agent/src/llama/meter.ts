@@ -1,4 +1,5 @@
-import type { ReplyMode, Report } from '@drover/schemas';
+import type { Report } from '@drover/schemas';
+import type { Call } from '../core/call.ts';
 import type { Timings } from '../core/finish.ts';
 import { forgetSpeeds, noRates, type Observation, observe, statedRates, statedTtft } from '../core/rates.ts';
 
@@ -26,8 +27,8 @@ export class Meter {
     this.#rates = forgetSpeeds(this.#rates);
   }
 
-  begin(mode: ReplyMode): MeteredReply {
-    return mode === 'body' ? this.#beginOpaque() : this.#beginStream();
+  begin(call: Call): MeteredReply {
+    return isOpaque(call) ? this.#beginOpaque() : this.#beginStream();
   }
 
   #beginStream(): MeteredReply {
@@ -61,3 +62,7 @@ export class Meter {
     this.#rates = observe(this.#rates, observation, performance.now());
   }
 }
+
+/** A body shows no tokens while it runs, and several choices decode in several slots of one call. */
+const isOpaque = (call: Call): boolean =>
+  call.mode === 'body' || (call.mode === 'deltas' && typeof call.body.n === 'number' && call.body.n > 1);

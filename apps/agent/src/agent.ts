@@ -1,0 +1,185 @@
+import type { Logger, Nats, Probe } from '@drover/runtime';
+import { agentId, type Report } from '@drover/schemas';
+import type { Config } from './config.ts';
+import type { Context } from './context.ts';
+import type { Health } from './core/health.ts';
+import { benchmark } from './llama/benchmark.ts';
+import { deferredRequests } from './llama/deferred.ts';
+import { type Backend, describeBackend } from './llama/describe.ts';
+import { LlamaHttp } from './llama/http.ts';
+import { Meter } from './llama/meter.ts';
+import { HealthWatch } from './llama/watch.ts';
+import { type Metrics, showRates } from './metrics.ts';
+import { Acks } from './nats/acks.ts';
+import { followCancels } from './nats/cancels.ts';
+import { type ReportBody, Reporter } from './nats/reporter.ts';
+import { Slots } from './nats/slots.ts';
+import { receive } from './receive.ts';
+import { Running } from './running.ts';
+import { stopUnlessOwner } from './supervise.ts';
+
+/** A backend that has not answered for this long more is not waited for by those who run on it. */
+const abandonAfterMs = 3_000;
+const settleMaxMs = 5_000;
+const deferredEveryMs = 1_000;
+
+/**
+ * The agent of one llama.cpp server. Phases, as reported:
+ *
+ *     booting ──backend up, described, measured──► ready ◄──────┐
+ *                                                   │ down      │ up, described, measured again
+ *                                                   └──► down ──┘      stop() in any phase ──► draining
+ */
+export class Agent {
+  readonly #context: Context;
+  readonly #reporter: Reporter;
+  readonly #slots: Slots;
+  readonly #acks: Acks;
+  readonly #deferredTicker: NodeJS.Timeout;
+  #phase: Report['phase'] = 'booting';
+  #reason: string | undefined;
+  #backend: Backend | undefined;
+  #bootMs: number | undefined;
+  #deferred: number | undefined;
+  /** Counts up with each coming and going, so that what was begun for an earlier one stops. */
+  #epoch = 0;
+
+  constructor(options: { config: Config; nats: Nats; log: Logger; metrics: Metrics }) {
+    const { config, nats, log, metrics } = options;
+    const http = new LlamaHttp(config.LLAMA_URL);
+    const agent = config.AGENT_ID ?? agentId.parse(crypto.randomUUID());
+    const running = new Running(() => this.#reporter.changed());
+    this.#reporter = new Reporter(nats, { cluster: config.CLUSTER, agent }, () => this.#report());
+    const watch = new HealthWatch(http, config.HEALTH_INTERVAL_MS, (health) => this.#onHealth(health));
+    this.#context = { config, agent, nats, log, metrics, http, meter: new Meter(), watch, running };
+    this.#acks = new Acks(nats, log);
+    this.#slots = new Slots({ nats, log, cluster: config.CLUSTER, work: (message) => this.#work(message) });
+    this.#deferredTicker = setInterval(() => void this.#askDeferred(), deferredEveryMs);
+    followCancels(nats, log, (tenant, id) => running.stop(tenant, id, 'cancelled'));
+    nats.onReconnect(this.#repeat);
+    this.#reporter.changed();
+  }
+
+  /** For `/readyz`. */
+  readonly probe: Probe = () => {
+    const connected = this.#context.nats.connected();
+    return {
+      ok: connected && this.#phase === 'ready',
+      detail: connected ? this.#phase : 'nats disconnected',
+    };
+  };
+
+  /**
+   * Takes no more work, lets running jobs finish for `DRAIN_MS`, gives the rest back, and resolves when everything is
+   * settled and sent. The NATS connection is the caller's to close.
+   */
+  async stop(): Promise<void> {
+    const { running, nats, watch, http, config } = this.#context;
+    this.#epoch++;
+    this.#setPhase('draining');
+    this.#slots.open(0);
+    await until(() => running.size === 0, config.DRAIN_MS);
+    running.stopAll('drain');
+    await until(() => running.size === 0, settleMaxMs);
+    await Promise.race([this.#acks.settled(), sleep(settleMaxMs)]);
+    watch.stop();
+    clearInterval(this.#deferredTicker);
+    nats.offReconnect(this.#repeat);
+    this.#reporter.stop();
+    await http.close();
+    await nats.nc.flush();
+  }
+
+  async #work(message: Parameters<typeof receive>[2]): Promise<void> {
+    if (!this.#backend || this.#phase !== 'ready') {
+      message.nak();
+      return;
+    }
+    await receive({ ...this.#context, backend: this.#backend }, this.#acks, message);
+  }
+
+  #onHealth(health: Health): void {
+    const epoch = ++this.#epoch;
+    if (this.#phase === 'draining') return;
+    if (health.state === 'up') {
+      this.#bootMs = health.bootMs ?? this.#bootMs;
+      void this.#getReady(epoch);
+      return;
+    }
+    this.#slots.open(0);
+    this.#setPhase('down', health.reason);
+    this.#context.log.warn({ reason: health.reason }, 'backend down');
+    setTimeout(() => {
+      if (this.#epoch === epoch) this.#context.running.stopAll('stalled');
+    }, abandonAfterMs).unref();
+  }
+
+  /** Describes and measures a backend that is up. Trouble means that it is not: try again until its health says so. */
+  async #getReady(epoch: number): Promise<void> {
+    const { config, http, log, meter, running } = this.#context;
+    try {
+      const given = { name: config.MODEL_NAME, sha256: config.MODEL_SHA256 };
+      const backend = await describeBackend(http, given);
+      if (this.#backend && this.#backend.model.hash !== backend.model.hash) meter.forget();
+      this.#backend = backend;
+      if (config.BENCHMARK === 'on' && running.size === 0) await benchmark(http, backend, meter);
+      if (this.#epoch !== epoch) return;
+      log.info({ slots: backend.slots, model: backend.model, ...meter.figures }, 'backend ready');
+      this.#setPhase('ready');
+      this.#slots.open(backend.slots);
+    } catch (error) {
+      log.warn({ error: String(error) }, 'backend not ready');
+      await sleep(config.HEALTH_INTERVAL_MS);
+      if (this.#epoch === epoch) await this.#getReady(epoch);
+    }
+  }
+
+  #setPhase(phase: Report['phase'], reason?: string): void {
+    // A backend that has never been up is not broken, it is still coming.
+    this.#phase = phase === 'down' && this.#phase === 'booting' ? 'booting' : phase;
+    this.#reason = this.#phase === 'down' ? reason : undefined;
+    this.#reporter.changed();
+  }
+
+  /** Some of what was said may have been lost with the connection: who still owns a request says it again. */
+  readonly #repeat = (): void => {
+    for (const attempt of this.#context.running.all) {
+      void stopUnlessOwner(attempt).then(() => attempt.writer.repeat());
+    }
+    this.#reporter.changed();
+  };
+
+  async #askDeferred(): Promise<void> {
+    this.#deferred = this.#phase === 'ready' ? await deferredRequests(this.#context.http) : undefined;
+  }
+
+  #report(): ReportBody {
+    const { running, meter, metrics } = this.#context;
+    const figures = meter.figures;
+    const slots = this.#backend?.slots ?? 0;
+    metrics.slots.set({ state: 'busy' }, running.size);
+    metrics.slots.set({ state: 'total' }, slots);
+    metrics.backendUp.set(this.#phase === 'ready' || this.#phase === 'draining' ? 1 : 0);
+    showRates(metrics, figures.rates);
+    if (this.#deferred !== undefined) metrics.deferred.set(this.#deferred);
+    if (this.#backend) metrics.modelLoaded.set({ model: this.#backend.model.name }, 1);
+    return {
+      phase: this.#phase,
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+      ...(this.#backend ? { model: this.#backend.model } : {}),
+      slots,
+      inFlight: running.inFlight,
+      ...(this.#deferred === undefined ? {} : { deferred: this.#deferred }),
+      ...figures,
+      ...(this.#bootMs === undefined ? {} : { bootMs: this.#bootMs }),
+    };
+  }
+}
+
+/** Resolves once `condition` holds, or after `maxMs`. */
+async function until(condition: () => boolean, maxMs: number): Promise<void> {
+  const giveUpMs = performance.now() + maxMs;
+  while (!condition() && performance.now() < giveUpMs) await sleep(20);
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
