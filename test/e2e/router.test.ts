@@ -4,7 +4,7 @@ import { buckets } from '@drover/schemas';
 import { Kvm } from '@nats-io/kv';
 import OpenAI from 'openai';
 import { connectAs } from '../support/connect-as.ts';
-import { startTestSystem, type TestSystem } from '../support/system.ts';
+import { priceOf, startTestSystem, type TestSystem } from '../support/system.ts';
 
 const model = 'smollm2-135m-instruct';
 let system: TestSystem;
@@ -91,18 +91,23 @@ test('sixty requests at once are all answered, and every cluster has its share',
   assert.ok(Math.max(...share.values()) < 45, `no herd: ${JSON.stringify([...share])}`);
 });
 
-test('traffic follows a price that changes, within 2 s, and the decision says why', async () => {
-  const before = await ask();
+const favourite = 'aws-us-east-1';
+
+/** Prices far enough apart that measured speeds, which differ from run to run, do not decide. */
+async function setPrice(usdPerHour: number): Promise<void> {
   await using admin = await connectAs(system, 'admin');
   const kv = await new Kvm(admin.js).open(buckets.prices.name);
-  const entry = await kv.get(before.cluster);
-  assert.ok(entry);
-  const dearer = { ...entry.json<Record<string, unknown>>(), usdPerHour: 50 };
-  await kv.put(before.cluster, JSON.stringify(dearer));
-  let moved = before;
+  await kv.put(favourite, JSON.stringify(priceOf(usdPerHour)));
+}
+
+test('traffic follows a price that changes, within 2 s, and the decision says why', async () => {
+  await setPrice(0.001);
+  await within(2_000, 'the cheap cluster answers', async () => (await ask()).cluster === favourite);
+  await setPrice(50);
+  let moved = await ask();
   await within(2_000, 'another cluster answers', async () => {
     moved = await ask();
-    return moved.cluster !== before.cluster;
+    return moved.cluster !== favourite;
   });
   const explained = await fetch(`${system.url}/v1/decisions/${moved.id}`, {
     headers: { authorization: `Bearer ${system.apiKey}`, accept: 'text/plain' },
@@ -110,26 +115,22 @@ test('traffic follows a price that changes, within 2 s, and the decision says wh
   const words = await explained.text();
   assert.equal(explained.status, 200, words);
   assert.match(words, new RegExp(moved.cluster));
-  assert.match(words, new RegExp(before.cluster));
-  await kv.put(before.cluster, entry.value);
-  await within(5_000, 'the cheap cluster wins again', async () => (await ask()).cluster === before.cluster);
+  assert.match(words, new RegExp(favourite));
 });
 
 test('a cluster whose llama.cpp dies gets no more requests within 2 s, nobody sees an empty answer, and it comes back', async () => {
-  const { cluster } = await ask();
-  await system.kill(`llama-${cluster}`);
+  await setPrice(0.001);
+  await within(2_000, 'the cheap cluster answers', async () => (await ask()).cluster === favourite);
+  await system.kill(`llama-${favourite}`);
   const killedAtMs = performance.now();
-  let elsewhere = false;
   while (performance.now() - killedAtMs < 3_000) {
     const startedAtMs = performance.now();
     const answer = await ask();
     assert.ok(answer.text.length > 0);
-    if (startedAtMs - killedAtMs > 2_000) assert.notEqual(answer.cluster, cluster);
-    elsewhere ||= answer.cluster !== cluster;
+    if (startedAtMs - killedAtMs > 2_000) assert.notEqual(answer.cluster, favourite);
   }
-  assert.ok(elsewhere);
-  await system.start(`llama-${cluster}`);
-  await within(20_000, 'the cluster wins again', async () => (await ask()).cluster === cluster);
+  await system.start(`llama-${favourite}`);
+  await within(20_000, 'the cluster wins again', async () => (await ask()).cluster === favourite);
 });
 
 test('a stream whose llama.cpp is killed half way goes on elsewhere, and says what it would have said', async () => {

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { parseArgs } from 'node:util';
+import { chatShape, completionShape, type Finish, type Shape, textShape } from './fake-llama-shapes.ts';
 import {
   detokenize,
   type FakePrompt,
@@ -196,7 +197,13 @@ class Fake {
     }
     this.counters.busy++;
     this.counters.busyMax = Math.max(this.counters.busyMax, this.counters.busy);
-    const reply = new Reply(response, body, read, shape, this.#limit(body), this.#emojiEvery, this);
+    const end = this.#end(body, read);
+    const reply = new Reply(
+      response,
+      { stream: body.stream === true, prompt: read, shape, end },
+      this.#emojiEvery,
+      this,
+    );
     response.on('close', () => {
       this.counters.busy--;
       if (!response.writableFinished) this.counters.aborted++;
@@ -205,63 +212,51 @@ class Fake {
     reply.start(this.#ttftMs, this.#tokenMs);
   }
 
-  #limit(body: Body): number {
+  /** A limit as large as the context is no limit: the reply then ends by itself, after `tokens` in all. */
+  #end(body: Body, { said }: FakePrompt): { count: number; finish: Finish } {
     const asked = [body.n_predict, body.max_completion_tokens, body.max_tokens].find(
       (value) => typeof value === 'number' && value >= 0,
     );
-    // A real model stops by itself; an unlimited request is one whose limit is the context.
-    const limit = typeof asked === 'number' ? asked : this.#tokens;
-    if (body.ignore_eos === true) return limit;
-    return body.n_predict === undefined ? limit : Math.min(limit, this.#contextTokens);
+    const own = Math.max(0, this.#tokens - said);
+    if (typeof asked !== 'number' || (asked + said >= this.#contextTokens && body.ignore_eos !== true))
+      return { count: own, finish: 'stop' };
+    return { count: asked, finish: 'length' };
   }
 }
 
-type Said = { readonly id: number; readonly text: string; readonly count: number };
-
-/** How an endpoint words what the fake says. */
-type Shape = {
-  first(): string;
-  token(said: Said, prompt: FakePrompt): string;
-  last(count: number, finish: 'stop' | 'length', prompt: FakePrompt): string;
-  whole(text: string, ids: number[], count: number, finish: 'stop' | 'length', prompt: FakePrompt): unknown;
+type Asked = {
+  readonly stream: boolean;
+  readonly prompt: FakePrompt;
+  readonly shape: Shape;
+  readonly end: { readonly count: number; readonly finish: Finish };
 };
 
 /** One reply, token by token. */
 class Reply {
   readonly #response: ServerResponse;
-  readonly #stream: boolean;
-  readonly #prompt: FakePrompt;
-  readonly #shape: Shape;
-  readonly #limit: number;
+  readonly #asked: Asked;
   readonly #emojiEvery: number;
   readonly #fake: Pick<Fake, 'faults' | 'counters'>;
-  #timer: NodeJS.Timeout | undefined;
-  #count = 0;
-  #text = '';
   readonly #ids: number[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #text = '';
   #pending: string;
 
   constructor(
     response: ServerResponse,
-    body: Body,
-    prompt: FakePrompt,
-    shape: Shape,
-    limit: number,
+    asked: Asked,
     emojiEvery: number,
     fake: Pick<Fake, 'faults' | 'counters'>,
   ) {
     this.#response = response;
-    this.#stream = body.stream === true;
-    this.#prompt = prompt;
-    this.#shape = shape;
-    this.#limit = limit;
+    this.#asked = asked;
     this.#emojiEvery = emojiEvery;
     this.#fake = fake;
-    this.#pending = shape.first();
+    this.#pending = asked.shape.first();
   }
 
   start(ttftMs: number, tokenMs: number): void {
-    if (this.#stream) this.#response.writeHead(200, { 'content-type': 'text/event-stream' });
+    if (this.#asked.stream) this.#response.writeHead(200, { 'content-type': 'text/event-stream' });
     if (tokenMs === 0 && ttftMs === 0) this.#all();
     else this.#timer = setTimeout(() => this.#step(tokenMs), ttftMs);
   }
@@ -287,121 +282,42 @@ class Reply {
 
   /** Says one token, or the end. False when nothing follows. */
   #say(): boolean {
+    const { stream, prompt, shape, end } = this.#asked;
     const { killAfterTokens, stallAfterTokens } = this.#fake.faults;
-    if (killAfterTokens !== undefined && this.#count >= killAfterTokens) {
+    if (killAfterTokens !== undefined && this.#ids.length >= killAfterTokens) {
       this.#write(() => this.#response.socket?.resetAndDestroy());
       return false;
     }
-    if (stallAfterTokens !== undefined && this.#count >= stallAfterTokens) {
+    if (stallAfterTokens !== undefined && this.#ids.length >= stallAfterTokens) {
       this.#write();
       return false;
     }
-    if (this.#count >= this.#limit) {
+    if (this.#ids.length >= end.count) {
       this.#end();
       return false;
     }
-    const token = replyToken(this.#prompt, this.#prompt.said + this.#count, this.#emojiEvery);
-    this.#count++;
+    const token = replyToken(prompt, prompt.said + this.#ids.length, this.#emojiEvery);
     this.#fake.counters.tokens++;
     this.#text += token.text;
     this.#ids.push(token.id);
-    if (token.sent && this.#stream)
-      this.#pending += this.#shape.token({ ...token, count: this.#count }, this.#prompt);
+    if (token.sent && stream) this.#pending += shape.token({ ...token, count: this.#ids.length }, prompt);
     return true;
   }
 
   #end(): void {
-    if (this.#stream) {
-      this.#response.end(this.#pending + this.#shape.last(this.#count, 'length', this.#prompt));
-    } else {
-      json(this.#response, this.#shape.whole(this.#text, this.#ids, this.#count, 'length', this.#prompt));
-    }
+    const { stream, shape, prompt, end } = this.#asked;
+    const reply = { count: this.#ids.length, finish: end.finish, prompt };
+    if (stream) this.#response.end(this.#pending + shape.last(reply));
+    else json(this.#response, shape.whole({ ...reply, text: this.#text, ids: this.#ids }));
   }
 
   #write(then?: () => void): void {
     const pending = this.#pending;
     this.#pending = '';
-    if (this.#stream && pending !== '') this.#response.write(pending, then);
+    if (this.#asked.stream && pending !== '') this.#response.write(pending, then);
     else then?.();
   }
 }
-
-const timings = (count: number, prompt: FakePrompt) => ({
-  cache_n: 0,
-  prompt_n: prompt.length + prompt.said,
-  prompt_ms: 1,
-  predicted_n: count,
-  predicted_ms: count,
-});
-
-const data = (value: unknown): string => `data: ${JSON.stringify(value)}\n\n`;
-
-const completionShape: Shape = {
-  first: () => '',
-  token: ({ id, text, count }, prompt) =>
-    data({
-      index: 0,
-      content: text,
-      tokens: [id],
-      stop: false,
-      tokens_predicted: count,
-      tokens_evaluated: prompt.length + prompt.said,
-    }),
-  last: (count, finish, prompt) => data({ ...completionEnd(count, finish, prompt), content: '', tokens: [] }),
-  whole: (text, ids, count, finish, prompt) => ({
-    ...completionEnd(count, finish, prompt),
-    content: text,
-    tokens: ids,
-  }),
-};
-
-const completionEnd = (count: number, finish: string, prompt: FakePrompt) => ({
-  stop: true,
-  stop_type: finish === 'length' ? 'limit' : 'eos',
-  tokens_predicted: count,
-  tokens_evaluated: prompt.length + prompt.said,
-  timings: timings(count, prompt),
-});
-
-const usage = (count: number, prompt: FakePrompt) => ({
-  prompt_tokens: prompt.length,
-  completion_tokens: count,
-  total_tokens: prompt.length + count,
-  prompt_tokens_details: { cached_tokens: 0 },
-});
-
-const chatShape: Shape = {
-  first: () => data(chunk({ delta: { role: 'assistant', content: null }, finish_reason: null })),
-  token: ({ text }) => data(chunk({ delta: { content: text }, finish_reason: null })),
-  last: (count, finish, prompt) =>
-    data(chunk({ delta: {}, finish_reason: finish })) + usageChunk(count, prompt) + done,
-  whole: (text, _ids, count, finish, prompt) => ({
-    id: 'chatcmpl-fake',
-    object: 'chat.completion',
-    choices: [{ index: 0, message: { role: 'assistant', content: text }, finish_reason: finish }],
-    usage: usage(count, prompt),
-    timings: timings(count, prompt),
-  }),
-};
-
-const textShape: Shape = {
-  first: () => '',
-  token: ({ text }) => data(chunk({ text, finish_reason: null })),
-  last: (count, finish, prompt) =>
-    data(chunk({ text: '', finish_reason: finish })) + usageChunk(count, prompt) + done,
-  whole: (text, _ids, count, finish, prompt) => ({
-    id: 'cmpl-fake',
-    object: 'text_completion',
-    choices: [{ index: 0, text, finish_reason: finish, logprobs: null }],
-    usage: usage(count, prompt),
-    timings: timings(count, prompt),
-  }),
-};
-
-const done = 'data: [DONE]\n\n';
-const chunk = (choice: Record<string, unknown>) => ({ id: 'fake', choices: [{ index: 0, ...choice }] });
-const usageChunk = (count: number, prompt: FakePrompt): string =>
-  data({ id: 'fake', choices: [], usage: usage(count, prompt), timings: timings(count, prompt) });
 
 function embeddings(model: string, input: unknown): unknown {
   const inputs = Array.isArray(input) && typeof input[0] !== 'number' ? input : [input];

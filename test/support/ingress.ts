@@ -2,30 +2,15 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  commonEnv,
-  connectNats,
-  createLogger,
-  ensureBucket,
-  ensureConsumer,
-  ensureStream,
-  type Nats,
-  readEnv,
-} from '@drover/runtime';
-import {
-  buckets,
-  type Catalogue,
-  catalogue,
-  policyKeys,
-  priorities,
-  requestConsumer,
-  streams,
-} from '@drover/schemas';
+import { createLogger, type Nats } from '@drover/runtime';
+import { buckets, type Catalogue, catalogue, policyKeys } from '@drover/schemas';
+import { Kvm } from '@nats-io/kv';
 import { Registry } from 'prom-client';
 import { readConfig } from '../../apps/ingress/src/config.ts';
 import { buildServer, type IngressServer } from '../../apps/ingress/src/http/server.ts';
 import { type FakeFleet, startFakeFleet } from './fake-fleet.ts';
-import { startNatsServer, type TestServer } from './nats-server.ts';
+import { connectTo, startHub } from './hub.ts';
+import type { TestServer } from './nats-server.ts';
 
 export const apiKey = 'sk-test-key';
 export const otherApiKey = 'sk-other-tenant';
@@ -65,15 +50,16 @@ export const keysFileOf = (keys: Readonly<Record<string, string>>): string =>
 
 /** An ingress in this process, on a real nats-server, with a scripted fleet behind it. */
 export async function startEdge(env: Readonly<Record<string, string>> = {}): Promise<Edge> {
-  const hub = await startNatsServer();
+  const hub = await startHub([]);
   const folder = mkdtempSync(join(tmpdir(), 'drover-ingress-'));
   const keysFile = join(folder, 'api-keys.json');
   writeFileSync(keysFile, keysFileOf({ [apiKey]: 't1', [otherApiKey]: 't2' }));
   const hmacFile = join(folder, 'hmac-keys.json');
   writeFileSync(hmacFile, JSON.stringify({ v: 1, keys: [{ id: 'h1', tenant: 't1', secret: hmacSecret }] }));
   const log = createLogger('test', process.env.LOG_LEVEL ?? 'fatal');
-  const nats = await connectNats('test', readEnv(commonEnv, { NATS_URL: hub.url }), log);
-  await prepare(nats);
+  const nats = await connectTo(hub.url);
+  const policy = await new Kvm(nats.js).open(buckets.policy.name);
+  await policy.put(policyKeys.models, JSON.stringify(models));
   const fleet = await startFakeFleet(nats);
   const config = readConfig({
     NATS_URL: hub.url,
@@ -82,7 +68,7 @@ export async function startEdge(env: Readonly<Record<string, string>> = {}): Pro
     HMAC_KEYS_FILE: hmacFile,
     ...env,
   });
-  const edgeNats = await connectNats('ingress', config, log);
+  const edgeNats = await connectTo(hub.url, 'ingress');
   const registry = new Registry();
   const server = buildServer({ nats: edgeNats, config, log, registry });
   const url = await server.listen();
@@ -103,14 +89,6 @@ export async function startEdge(env: Readonly<Record<string, string>> = {}): Pro
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** Streams, consumers and the catalogue, as a deployment has them. */
-async function prepare(nats: Nats): Promise<void> {
-  for (const stream of Object.values(streams)) await ensureStream(nats.jsm, stream, 1);
-  for (const band of priorities) await ensureConsumer(nats.jsm, requestConsumer(band));
-  const policy = await ensureBucket(nats.js, buckets.policy, 1);
-  await policy.put(policyKeys.models, JSON.stringify(models));
 }
 
 /** Polls until `condition` holds. */

@@ -49,6 +49,7 @@ export async function startTestSystem(options: TestSystemOptions = {}): Promise<
     natsServer: () => ensureNatsServer(ignore),
     backend: options.backend === 'llama' ? realLlama : (cluster, port) => fakeLlama(cluster, port, options),
     restart: options.restart ?? false,
+    agents: options.backend === 'llama' ? 'one-by-one' : 'together',
     ...(options.env === undefined ? {} : { env: options.env }),
     say: options.say ?? ignore,
   });
@@ -72,25 +73,28 @@ const fakeLlama = async (cluster: LocalCluster, port: number, options: TestSyste
   ...(options.fakeFlags?.(cluster) ?? []),
 ];
 
-/** Free ports for a system of so many clusters. */
+/** Free ports for a system of so many clusters, in one row. */
 export async function freePorts(clusters: number): Promise<Ports> {
-  const found = new Set<number>();
-  while (found.size < 5 + 2 * clusters) {
-    const port = range.from + Math.floor(Math.random() * (range.to - range.from));
-    if (await isFree(port)) found.add(port);
+  const count = 5 + 2 * clusters;
+  while (true) {
+    const first = range.from + Math.floor(Math.random() * (range.to - range.from));
+    const row = Array.from({ length: count }, (_, index) => first + index);
+    if ((await Promise.all(row.map(isFree))).every(Boolean)) return portsFrom(first, clusters);
   }
-  const ports = [...found];
-  const [http = 0, ingressMetrics = 0, schedulerMetrics = 0, nats = 0, natsMonitor = 0] = ports;
-  return {
-    http,
-    ingressMetrics,
-    schedulerMetrics,
-    nats,
-    natsMonitor,
-    llama: ports.slice(5, 5 + clusters),
-    agentMetrics: ports.slice(5 + clusters),
-  };
 }
+
+const portsFrom = (first: number, clusters: number): Ports => {
+  const several = (from: number) => Array.from({ length: clusters }, (_, index) => from + index);
+  return {
+    http: first,
+    ingressMetrics: first + 1,
+    schedulerMetrics: first + 2,
+    nats: first + 3,
+    natsMonitor: first + 4,
+    llama: several(first + 5),
+    agentMetrics: several(first + 5 + clusters),
+  };
+};
 
 /** Below the ports that systems give to outgoing connections: one of those could take ours before it is used. */
 const range = { from: 15_000, to: 30_000 } as const;

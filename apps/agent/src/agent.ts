@@ -86,6 +86,7 @@ export class Agent {
     clearInterval(this.#deferredTicker);
     nats.offReconnect(this.#repeat);
     this.#reporter.stop();
+    this.#slots.close();
     await http.close();
     await nats.nc.flush();
   }

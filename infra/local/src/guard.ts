@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 export type GuardMessage = { readonly watch: number } | { readonly forget: number };
 
 export type Guard = {
+  readonly pid: number;
   watch(pid: number): void;
   forget(pid: number): void;
   /** Lets the guard go; whatever it still watches is ended by it. */
@@ -25,7 +26,10 @@ export function startGuard(): Guard {
   const tell = (message: GuardMessage) => {
     if (child.connected) child.send(message);
   };
+  // Without a pid it could not be started, and 'error' has ended this process.
+  const { pid = Number.NaN } = child;
   return {
+    pid,
     watch: (pid) => tell({ watch: pid }),
     forget: (pid) => tell({ forget: pid }),
     dismiss: () => {

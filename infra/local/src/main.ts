@@ -59,6 +59,7 @@ async function main(): Promise<void> {
       natsServer: () => ensureNatsServer(say, stop.signal),
       backend: async (cluster, port) => llamaCommand(llama ?? (await ensureLlama(say)), cluster, port),
       restart: true,
+      agents: 'one-by-one',
       say,
       signal: stop.signal,
     });

@@ -147,9 +147,13 @@ function findModel(): string {
   throw new Problem(`the model is not in ${lib}: delete ${venv} and start again`);
 }
 
-async function findPython(): Promise<string> {
+/**
+ * The first of these commands that is a Python which can take the wheels.
+ * @throws Problem that tells what was found instead
+ */
+export async function findPython(names: readonly string[] = ['python3', 'python']): Promise<string> {
   const found: string[] = [];
-  for (const name of ['python3', 'python']) {
+  for (const name of names) {
     try {
       const { stdout } = await run(name, ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])']);
       const [major = 0, minor = 0] = stdout.trim().split('.').map(Number);

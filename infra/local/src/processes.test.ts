@@ -10,7 +10,7 @@ import { answers, ManagedProcess, type ProcessSpec } from './processes.ts';
 const folder = mkdtempSync(join(tmpdir(), 'drover-processes-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const noGuard: Guard = { watch: () => {}, forget: () => {}, dismiss: () => {} };
+const noGuard: Guard = { pid: 0, watch: () => {}, forget: () => {}, dismiss: () => {} };
 
 /** A process that runs this JavaScript. */
 const script = (code: string, more: Partial<ProcessSpec> = {}): ProcessSpec => ({

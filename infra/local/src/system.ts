@@ -16,6 +16,8 @@ export type SystemOptions = Layout & {
   readonly backend: (cluster: LocalCluster, port: number) => Promise<readonly string[]>;
   /** Start parts again that end by themselves. */
   readonly restart: boolean;
+  /** Agents measure their backends as they start. On one machine real ones would measure each other: one by one then. */
+  readonly agents: 'one-by-one' | 'together';
   readonly say: Say;
   /** Aborts the start; what was started is stopped then. */
   readonly signal?: AbortSignal;
@@ -76,7 +78,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     llamaUrl: plan.llamaUrl,
     metricsUrl: plan.metricsUrl,
     credential: plan.credential,
-    pids: () => pidsOf(processes),
+    pids: () => ({ ...pidsOf(processes), guard: guard.pid }),
     kill: (name, signalName) => part(name).kill(signalName),
     stop: (name) => part(name).stop(),
     start: (name) => part(name).start(),
@@ -115,9 +117,10 @@ async function startAll(options: SystemOptions, plan: Plan, running: Running): P
   };
   // llama.cpp loads its model while NATS starts: neither needs the other.
   await Promise.all([natsAndStreams(), ...clusters.map(llama)]);
+  const agent = (cluster: LocalCluster) => begin(plan.agent(cluster), `beside ${plan.llamaUrl(cluster.id)}`);
   const agents = async () => {
-    // One after the other: each measures its backend as it starts, and on one machine they would measure each other.
-    for (const cluster of clusters) await begin(plan.agent(cluster), `beside ${plan.llamaUrl(cluster.id)}`);
+    if (options.agents === 'together') await Promise.all(clusters.map(agent));
+    else for (const cluster of clusters) await agent(cluster);
   };
   await Promise.all([agents(), begin(plan.scheduler(), plan.natsUrl), begin(plan.ingress(), plan.url)]);
 }

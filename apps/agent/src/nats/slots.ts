@@ -1,6 +1,6 @@
 import type { Logger, Nats } from '@drover/runtime';
 import { jobConsumer } from '@drover/schemas';
-import type { Consumer, JsMsg } from '@nats-io/jetstream';
+import type { Consumer, ConsumerMessages, JsMsg } from '@nats-io/jetstream';
 
 const pull = { max_messages: 1, expires: 5_000, idle_heartbeat: 1_000 };
 const backOffMs = 200;
@@ -17,6 +17,7 @@ export class Slots {
   /** Runs a job; resolves when its slot is free again. Never rejects. */
   readonly #work: (message: JsMsg) => Promise<void>;
   readonly #loops = new Set<number>();
+  readonly #pulls = new Set<ConsumerMessages>();
   #wanted = 0;
   #consumer: Promise<Consumer> | undefined;
 
@@ -32,7 +33,10 @@ export class Slots {
     this.#work = options.work;
   }
 
-  /** From now on, jobs are pulled for this many slots; 0 to rest. */
+  /**
+   * From now on, jobs are pulled for this many slots; 0 to rest. An open pull is left to expire: the server would still
+   * send the next job to one that was dropped, and that job would wait for its ack wait.
+   */
   open(slots: number): void {
     this.#wanted = slots;
     for (let slot = 0; slot < slots; slot++) {
@@ -40,6 +44,12 @@ export class Slots {
       this.#loops.add(slot);
       void this.#loop(slot);
     }
+  }
+
+  /** Rests for good, and forgets the pulls that are open. Only before the connection is closed: see `open`. */
+  close(): void {
+    this.open(0);
+    for (const messages of this.#pulls) messages.stop();
   }
 
   async #loop(slot: number): Promise<void> {
@@ -50,6 +60,7 @@ export class Slots {
         message = await this.#pull();
         backOff = backOffMs;
       } catch (error) {
+        if (slot >= this.#wanted) break;
         // No consumer yet, no JetStream, a cut link: it comes back, or the reports say that nobody is here.
         this.#log.warn({ error: String(error) }, 'pull failed');
         await sleep(backOff * (1 + Math.random()));
@@ -66,12 +77,17 @@ export class Slots {
   async #pull(): Promise<JsMsg | null> {
     const { stream, name } = jobConsumer(this.#cluster);
     this.#consumer ??= this.#nats.js.consumers.get(stream, name);
+    let messages: ConsumerMessages | undefined;
     try {
-      for await (const message of await (await this.#consumer).fetch(pull)) return message;
+      messages = await (await this.#consumer).fetch(pull);
+      this.#pulls.add(messages);
+      for await (const message of messages) return message;
       return null;
     } catch (error) {
       this.#consumer = undefined;
       throw error;
+    } finally {
+      if (messages) this.#pulls.delete(messages);
     }
   }
 }
