@@ -81,7 +81,7 @@ export class Agent {
     await until(() => running.size === 0, config.DRAIN_MS);
     running.stopAll('drain');
     await until(() => running.size === 0, settleMaxMs);
-    await Promise.race([this.#acks.settled(), sleep(settleMaxMs)]);
+    await until(() => this.#acks.open === 0, settleMaxMs);
     watch.stop();
     clearInterval(this.#deferredTicker);
     nats.offReconnect(this.#repeat);

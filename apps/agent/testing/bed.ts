@@ -16,6 +16,7 @@ import {
   Transcript,
   type Unit,
 } from '@drover/schemas';
+import type { StoredMsg } from '@nats-io/jetstream';
 import { nuid } from 'nats';
 import { type FakeLlama, type FakeOptions, startFakeLlama } from '../../../test/support/fake-llama.ts';
 import { connectTo } from '../../../test/support/hub.ts';
@@ -196,4 +197,12 @@ export async function eventually(assertion: () => unknown, maxMs = 5_000): Promi
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
+}
+
+/** The dead letters of a request, with their headers. */
+export async function deadLettersOf(nats: Nats, reason: string, id: string): Promise<StoredMsg[]> {
+  const last = await nats.jsm.direct.getMessage(streams.deadLetters.name, {
+    last_by_subj: subjects.deadLetter(reason, id),
+  });
+  return last === null ? [] : [last];
 }

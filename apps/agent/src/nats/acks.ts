@@ -11,20 +11,23 @@ const timeoutMs = 2_000;
 export class Acks {
   readonly #nats: Nats;
   readonly #log: Logger;
-  readonly #open = new Set<Promise<void>>();
+  #open = 0;
 
   constructor(nats: Nats, log: Logger) {
     this.#nats = nats;
     this.#log = log;
   }
 
-  ack(message: JsMsg): void {
-    const acking = this.#ack(message).finally(() => this.#open.delete(acking));
-    this.#open.add(acking);
+  /** How many have not been confirmed yet. */
+  get open(): number {
+    return this.#open;
   }
 
-  async settled(): Promise<void> {
-    await Promise.all(this.#open);
+  ack(message: JsMsg): void {
+    this.#open++;
+    void this.#ack(message).finally(() => {
+      this.#open--;
+    });
   }
 
   async #ack(message: JsMsg): Promise<void> {

@@ -61,7 +61,11 @@ export function buildServer(parts: {
   const app = buildApp(ingress);
 
   return {
-    listen: () => app.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT }),
+    listen: async () => {
+      // Where there is a catalogue, the first request after a restart already finds it.
+      await ingress.catalogue.tried;
+      return app.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT });
+    },
     ready: () => {
       const { ready, clusters, missing } = readinessOf(ingress);
       return {

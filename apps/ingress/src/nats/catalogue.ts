@@ -1,7 +1,12 @@
 import { type Logger, type Nats, watchBucket } from '@drover/runtime';
 import { buckets, type Catalogue, catalogue, policyKeys } from '@drover/schemas';
 
-export type CatalogueFeed = { current(): Catalogue | undefined; stop(): void };
+export type CatalogueFeed = {
+  current(): Catalogue | undefined;
+  /** Resolves when the first attempt to read it has succeeded or failed. */
+  readonly tried: Promise<void>;
+  stop(): void;
+};
 
 const retryMs = 500;
 
@@ -13,9 +18,11 @@ export function followCatalogue(nats: Nats, log: Logger): CatalogueFeed {
   let current: Catalogue | undefined;
   let stopped = false;
   let stopWatch = () => {};
+  const tried = Promise.withResolvers<void>();
   void start();
   return {
     current: () => current,
+    tried: tried.promise,
     stop: () => {
       stopped = true;
       stopWatch();
@@ -34,10 +41,12 @@ export function followCatalogue(nats: Nats, log: Logger): CatalogueFeed {
           },
           log,
         });
+        tried.resolve();
         stopWatch = () => watch.stop();
         if (stopped) watch.stop();
         return;
       } catch (error) {
+        tried.resolve();
         log.debug({ error: String(error) }, 'no model catalogue yet');
         await new Promise((resolve) => setTimeout(resolve, retryMs));
       }
