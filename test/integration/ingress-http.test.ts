@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { after, before, beforeEach, test } from 'node:test';
+import { z } from 'zod';
 import { sign } from '../../apps/ingress/src/core/hmac.ts';
 import { sayHello } from '../support/fake-fleet.ts';
 import {
   apiKey,
   type Edge,
+  errorOf,
   eventually,
   hmacSecret,
   keysFileOf,
@@ -63,9 +65,8 @@ test('every refusal has its status and names code and field', async () => {
   ];
   for (const [ask, status, code, param] of cases) {
     const response = await ask();
-    const { error } = await response.json();
+    const error = await errorOf(response);
     assert.deepEqual([response.status, error.code, error.param], [status, code, param], error.message);
-    assert.equal(typeof error.type, 'string');
   }
 });
 
@@ -83,7 +84,7 @@ test('an outcome without an answer has the status of its code', async () => {
   for (const stream of [true, false]) {
     const response = await post(chat, JSON.stringify({ ...JSON.parse(hello), stream }));
     assert.equal(response.status, 503);
-    assert.equal((await response.json()).error.code, 'no_cluster_within_ceiling');
+    assert.equal((await errorOf(response)).code, 'no_cluster_within_ceiling');
   }
 });
 
@@ -102,6 +103,15 @@ test('headers of the client become fields of the message', async () => {
   assert.equal((taken?.deadlineAtMs ?? 0) - (taken?.submittedAtMs ?? 0), 30_000);
 });
 
+test('a request that nobody ends is answered when its deadline has passed, and stays ended', async () => {
+  edge.fleet.script = async (job) => job.open();
+  const response = await post(chat, hello, { 'x-drover-deadline-ms': '50' });
+  assert.equal(response.status, 504);
+  assert.equal((await errorOf(response)).code, 'deadline_exceeded');
+  const state = await get(`/v1/requests/${response.headers.get('x-request-id')}`);
+  assert.equal(z.looseObject({ status: z.string() }).parse(await state.json()).status, 'failed');
+});
+
 const signedGet = (path: string, nonce: string, more: { ts?: number; secret?: string } = {}) => {
   const ts = more.ts ?? Math.floor(Date.now() / 1_000);
   const request = { method: 'GET', path, body: new Uint8Array() };
@@ -113,7 +123,7 @@ test('a signed request is served once', async () => {
   const headers = signedGet('/v1/models', 'nonce-000001');
   assert.equal((await get('/v1/models', headers)).status, 200);
   const replayed = await get('/v1/models', headers);
-  assert.equal((await replayed.json()).error.code, 'invalid_signature');
+  assert.equal((await errorOf(replayed)).code, 'invalid_signature');
   assert.ok(replayed.headers.has('www-authenticate'));
 });
 
@@ -148,15 +158,18 @@ test('a key that is added to the file works without a restart, and one that is r
   await eventually(async () => (await status(otherApiKey)) === 200);
 });
 
+const readinessOf = async (response: Response) =>
+  z.looseObject({ clusters: z.array(z.string()), missing: z.array(z.string()) }).parse(await response.json());
+
 test('ready means that a cluster could serve, and the answer names what is missing', async () => {
   assert.equal((await get('/livez', {})).status, 200);
   const before = await get('/readyz', {});
   assert.equal(before.status, 503);
-  assert.deepEqual((await before.json()).missing, ['a cluster that is ready']);
+  assert.deepEqual((await readinessOf(before)).missing, ['a cluster that is ready']);
   edge.fleet.report('booting');
   edge.fleet.report('ready');
   await eventually(async () => (await get('/readyz', {})).status === 200);
-  assert.deepEqual((await (await get('/readyz', {})).json()).clusters, ['aws-us-east-1']);
+  assert.deepEqual((await readinessOf(await get('/readyz', {}))).clusters, ['aws-us-east-1']);
   edge.fleet.report('draining');
   await eventually(async () => (await get('/readyz', {})).status === 503);
 });

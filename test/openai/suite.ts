@@ -19,9 +19,6 @@ const wheels = [
   ...['time-machine', 'dirty-equals', 'nest-asyncio'],
 ];
 
-/** The key that the suite's conftest.py sends. */
-export const suiteKey = 'My API Key';
-
 /** The files of the suite that concern what Drover serves. */
 const files = [
   'tests/api_resources/chat/test_completions.py',
@@ -55,6 +52,8 @@ export async function ensureSuite(say: Say): Promise<Suite> {
       python,
       '-m',
       'pytest',
+      '-p',
+      'drover_key',
       '-n',
       '2',
       '--durations',

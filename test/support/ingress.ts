@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger, type Nats } from '@drover/runtime';
-import { buckets, type Catalogue, catalogue, policyKeys } from '@drover/schemas';
+import { buckets, type Catalogue, catalogue, failureCodes, policyKeys } from '@drover/schemas';
 import { Kvm } from '@nats-io/kv';
 import { Registry } from 'prom-client';
+import { z } from 'zod';
 import { readConfig } from '../../apps/ingress/src/config.ts';
 import { buildServer, type IngressServer } from '../../apps/ingress/src/http/server.ts';
 import { type FakeFleet, startFakeFleet } from './fake-fleet.ts';
@@ -90,6 +91,18 @@ export async function startEdge(env: Readonly<Record<string, string>> = {}): Pro
     },
   };
 }
+
+const failure = z.object({
+  error: z.strictObject({
+    message: z.string(),
+    type: z.string(),
+    param: z.string().nullable(),
+    code: z.enum(failureCodes),
+  }),
+});
+
+/** The failure that a response tells of; throws when it is not in OpenAI's envelope. */
+export const errorOf = async (response: Response) => failure.parse(await response.json()).error;
 
 /** Polls until `condition` holds. */
 export async function eventually(

@@ -1,5 +1,5 @@
-/** No answer for this long, and no token either: the backend is wedged. */
-const wedgedAfterMs = 2_000;
+/** No answer for this long, and no token either: the backend is wedged. Asked every 500 ms, that is seen within 2 s. */
+const wedgedAfterMs = 1_500;
 
 /** What asking llama.cpp for its health brought. */
 export type Probe =
@@ -8,13 +8,13 @@ export type Probe =
   | { readonly kind: 'loading' }
   /** Nobody listens, or it answers with an error. */
   | { readonly kind: 'gone'; readonly message: string }
-  /** It took the connection and does not answer. */
+  /** It took the connection and has not answered, so far or at all. */
   | { readonly kind: 'silent' };
 
 /**
  * Whether the backend can take work.
  *
- *     down ──up──► up            silent for 2 s, gone or loading: down
+ *     down ──up──► up            silent for 1.5 s, gone or loading: down
  *      ▲            │            `sinceMs` is when it was first seen down, so that the next `up` tells the boot time
  *      └────────────┘
  */

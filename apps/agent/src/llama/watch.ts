@@ -19,7 +19,7 @@ export class HealthWatch {
     this.#http = http;
     this.#onChange = onChange;
     this.#health = unknownHealth(performance.now());
-    this.#ticker = setInterval(() => void this.check(), intervalMs);
+    this.#ticker = setInterval(() => this.#tick(), intervalMs);
     void this.check();
   }
 
@@ -44,8 +44,22 @@ export class HealthWatch {
     clearInterval(this.#ticker);
   }
 
+  #tick(): void {
+    if (!this.#asking) {
+      void this.check();
+      return;
+    }
+    // After what has arrived was read: this process may be the slow one.
+    setImmediate(() => {
+      if (this.#asking) this.#take({ kind: 'silent' });
+    });
+  }
+
   async #ask(): Promise<void> {
-    const probe = await this.#probe();
+    this.#take(await this.#probe());
+  }
+
+  #take(probe: Probe): void {
     const before = this.#health;
     this.#health = takeProbe(before, probe, this.#lastTokenMs, performance.now());
     if (this.#health.state !== before.state) this.#onChange(this.#health);

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { submit } from '@drover/client';
 import { type Endpoint, httpHeaders, natsHeaders, writers } from '@drover/schemas';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -79,7 +79,7 @@ async function accepted(
   exchange: Exchange,
 ): Promise<Delivery> {
   const { id, body, bodyHash, endpoint } = admission.request;
-  const traceparent = traceparentOf(request.headers.traceparent, () => randomBytes(24));
+  const traceparent = traceparentOf(request.headers.traceparent, randomHex);
   reply.header(httpHeaders.requestId, id).header(natsHeaders.traceparent, traceparent);
   const submission = await submit(ingress.nats, admission.request, {
     traceparent,
@@ -95,3 +95,6 @@ async function accepted(
   });
   return { ingress, endpoint, submission, reply, exchange, model: body.model, bodyHash };
 }
+
+/** 64 hex digits out of two UUIDs: Node keeps random ones in stock, which makes them much cheaper than fresh bytes. */
+const randomHex = (): string => (randomUUID() + randomUUID()).replaceAll('-', '');

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Report, report } from '@drover/schemas';
+import { readiness, readyClusters, type Sightings, see } from './fleet.ts';
+
+const reported = (cluster: string, phase: Report['phase']): Report =>
+  report.parse({
+    v: 1,
+    cluster,
+    agent: 'a1',
+    seq: 1,
+    startedAtMs: 0,
+    sentAtMs: 0,
+    phase,
+    slots: 1,
+    inFlight: [],
+  });
+
+test('a cluster is ready while an agent said so recently', () => {
+  const sightings: Sightings = new Map();
+  see(sightings, reported('aws', 'ready'), 0);
+  see(sightings, reported('gcp', 'draining'), 0);
+  assert.deepEqual(readyClusters(sightings, 3_000, 3_000), ['aws']);
+  assert.deepEqual(readyClusters(sightings, 3_001, 3_000), []);
+  assert.equal(sightings.size, 0);
+});
+
+test('readiness names everything that is missing', () => {
+  const all = { connected: true, catalogue: true, draining: false, clusters: ['aws'] };
+  assert.deepEqual(readiness(all).missing, []);
+  assert.equal(readiness({ ...all, connected: false, catalogue: false, clusters: [] }).missing.length, 3);
+  assert.ok(!readiness({ ...all, draining: true }).ready);
+});
