@@ -70,6 +70,7 @@ export class ReplyReader {
   #openEmitted = 0;
   #silence = silenceMs;
   #timer: NodeJS.Timeout | undefined;
+  #timerMs = 0;
   #deadline: NodeJS.Timeout | undefined;
   #closed = false;
   #mending = false;
@@ -229,9 +230,15 @@ export class ReplyReader {
     else this.#restartSilence();
   }
 
+  /** Called for every message, so a timer that still has the right length is only wound up again. */
   #restartSilence(): void {
     if (this.#closed) return;
+    if (this.#timer !== undefined && this.#timerMs === this.#silence) {
+      this.#timer.refresh();
+      return;
+    }
     clearTimeout(this.#timer);
+    this.#timerMs = this.#silence;
     this.#timer = setTimeout(() => {
       this.#silence = Math.min(this.#silence * 2, silenceMaxMs);
       this.mend();
