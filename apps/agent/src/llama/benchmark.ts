@@ -6,28 +6,34 @@ import { generate } from './generate.ts';
 import type { LlamaHttp } from './http.ts';
 import type { Meter } from './meter.ts';
 
-/** A word is about two tokens: a digit and its space. Different for each run so that nothing of it is cached. */
-const promptWords = 32;
-const tokensAlone = 60;
-const tokensTogether = 40;
+/** Alone: a prompt of about 64 tokens (a word is a digit and its space), and enough tokens for a figure. */
+const alone = { words: 32, tokens: 60 };
+/** In every slot: the prompt is measured already; more tokens than a figure needs, as not all begin at once. */
+const together = { words: 4, tokensOfAll: 100, tokensMin: 24 };
 /** Alone it may take long on a slow machine: without a figure the scheduler could never choose this backend. */
 const aloneMaxMs = 20_000;
-const together = { totalMs: 3_000, leastMs: 500 };
+const totalMs = 3_000;
+const togetherMinMs = 1_500;
+const idleMaxMs = 3_000;
 
 /**
  * The first figures of a backend that has just started: one reply alone, then one in every slot. They are measured
- * like any other reply. Somebody else at work on this backend would spoil them: then nothing is measured.
+ * like any other reply. Somebody else at work on this backend spoils them a little: that is waited out for a moment,
+ * but a poor figure, which the first jobs correct, is better than none.
  */
 export async function benchmark(http: LlamaHttp, backend: Backend, meter: Meter): Promise<void> {
-  if (!(await isIdle(http))) return;
+  const giveUpMs = performance.now() + idleMaxMs;
+  while (!(await isIdle(http)) && performance.now() < giveUpMs) await sleep(100);
   const startedMs = performance.now();
-  await sayOne(http, backend, meter, tokensAlone, AbortSignal.timeout(aloneMaxMs));
-  if (backend.slots === 1) return;
-  const leftMs = Math.max(together.leastMs, together.totalMs - (performance.now() - startedMs));
+  const say = (words: number, tokens: number, signal: AbortSignal) =>
+    sayOne(http, backend, meter, benchmarkCall(words, tokens), signal);
+  await say(alone.words, alone.tokens, AbortSignal.timeout(aloneMaxMs));
+  const { slots } = backend;
+  if (slots === 1) return;
+  const leftMs = Math.max(togetherMinMs, totalMs - (performance.now() - startedMs));
   const signal = AbortSignal.timeout(Math.round(leftMs));
-  await Promise.all(
-    Array.from({ length: backend.slots }, () => sayOne(http, backend, meter, tokensTogether, signal)),
-  );
+  const tokens = Math.max(together.tokensMin, Math.ceil(together.tokensOfAll / slots));
+  await Promise.all(Array.from({ length: slots }, () => say(together.words, tokens, signal)));
 }
 
 async function isIdle(http: LlamaHttp): Promise<boolean> {
@@ -45,10 +51,9 @@ async function sayOne(
   http: LlamaHttp,
   backend: Backend,
   meter: Meter,
-  tokens: number,
+  call: Call,
   signal: AbortSignal,
 ): Promise<void> {
-  const call = benchmarkCall(tokens);
   const reply = meter.begin(call);
   let finished: Finished | undefined;
   try {
@@ -66,12 +71,15 @@ async function sayOne(
   }
 }
 
-function benchmarkCall(tokens: number): Call {
-  const words = Array.from({ length: promptWords }, () => Math.floor(Math.random() * 9));
+/** The prompt is another one each time, so that nothing of it is cached. */
+function benchmarkCall(words: number, tokens: number): Call {
+  const digits = Array.from({ length: words }, () => Math.floor(Math.random() * 10));
   return {
     mode: 'tokens',
-    source: { kind: 'text', text: words.join(' ') },
+    source: { kind: 'text', text: digits.join(' ') },
     fields: { temperature: 0, ignore_eos: true, cache_prompt: false },
     maxTokens: tokens,
   };
 }
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

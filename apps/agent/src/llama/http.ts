@@ -7,7 +7,14 @@ import { BackendError } from './backend-error.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** The HTTP side of one llama.cpp server. Connections are as many as there are calls; none is shared. */
+const callsMax = 3;
+/** A connection that was being closed breaks this soon after something was sent on it. */
+const closedWithinMs = 100;
+
+/**
+ * The HTTP side of one llama.cpp server. As many connections as calls at a time, kept for the next ones: a new one for
+ * each call would cost half a millisecond of processor time per job.
+ */
 export class LlamaHttp {
   readonly #pool: Pool;
 
@@ -72,25 +79,29 @@ export class LlamaHttp {
     return this.#pool.destroy();
   }
 
-  #exchange(
+  /** llama.cpp closes connections without notice; a call that met one is made again. */
+  async #exchange(
     method: 'GET' | 'POST',
     path: string,
     body: Json | undefined,
     signal: AbortSignal,
     onText: (part: string) => void,
   ): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const exchange = new Exchange(signal, onText, resolve, reject);
-      this.#pool.dispatch(
-        {
-          method,
-          path,
-          headers: { 'content-type': 'application/json' },
-          body: body === undefined ? null : JSON.stringify(body),
-        },
-        exchange,
-      );
-    });
+    const headers = { 'content-type': 'application/json' };
+    const text = body === undefined ? null : JSON.stringify(body);
+    let failure: unknown;
+    for (let call = 1; call <= callsMax; call++) {
+      const exchange = new Exchange(signal, onText);
+      this.#pool.dispatch({ method, path, headers, body: text }, exchange);
+      try {
+        return await exchange.done;
+      } catch (error) {
+        // The first tells: after a crash, the next call only finds nobody.
+        failure ??= error;
+        if (!exchange.metClosedConnection) break;
+      }
+    }
+    throw failure;
   }
 }
 
@@ -98,26 +109,31 @@ export class LlamaHttp {
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #signal: AbortSignal;
   readonly #onText: (part: string) => void;
-  readonly #resolve: () => void;
-  readonly #reject: (error: unknown) => void;
+  readonly #outcome = Promise.withResolvers<void>();
   readonly #decoder = new TextDecoder();
+  #sentMs = Number.NEGATIVE_INFINITY;
   #status = 0;
   #refusal = '';
   #abort: (() => void) | undefined;
+  #metClosedConnection = false;
 
-  constructor(
-    signal: AbortSignal,
-    onText: (part: string) => void,
-    resolve: () => void,
-    reject: (error: unknown) => void,
-  ) {
+  constructor(signal: AbortSignal, onText: (part: string) => void) {
     this.#signal = signal;
     this.#onText = onText;
-    this.#resolve = resolve;
-    this.#reject = reject;
+  }
+
+  /** Resolves at the end of a good answer. */
+  get done(): Promise<void> {
+    return this.#outcome.promise;
+  }
+
+  /** The connection broke at once and before any answer: it was already being closed, and nobody read the request. */
+  get metClosedConnection(): boolean {
+    return this.#metClosedConnection;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#sentMs = performance.now();
     const abort = () => controller.abort(new Error('aborted'));
     if (this.#signal.aborted) {
       abort();
@@ -140,20 +156,23 @@ class Exchange implements Dispatcher.DispatchHandler {
     try {
       this.#onText(part);
     } catch (error) {
-      this.#settle(() => this.#reject(error));
+      this.#settle(() => this.#outcome.reject(error));
       controller.abort(new Error('answer refused'));
     }
   }
 
   onResponseEnd(): void {
     this.#settle(() => {
-      if (this.#status < 400) this.#resolve();
-      else this.#reject(new BackendError(readRefusal(this.#status, this.#refusal)));
+      if (this.#status < 400) this.#outcome.resolve();
+      else this.#outcome.reject(new BackendError(readRefusal(this.#status, this.#refusal)));
     });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#settle(() => this.#reject(this.#signal.aborted ? this.#signal.reason : connectionError(error)));
+    const aborted = this.#signal.aborted;
+    this.#metClosedConnection =
+      !aborted && this.#status === 0 && performance.now() - this.#sentMs < closedWithinMs;
+    this.#settle(() => this.#outcome.reject(aborted ? this.#signal.reason : connectionError(error)));
   }
 
   #settle(act: () => void): void {

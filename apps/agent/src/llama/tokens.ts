@@ -8,11 +8,14 @@ import { BackendError } from './backend-error.ts';
 import type { Generation } from './generate.ts';
 import { jsonOf, type LlamaHttp } from './http.ts';
 
+/** What reading a stream needs of a connection. */
+export type LlamaStream = Pick<LlamaHttp, 'stream' | 'post'>;
+
 type CompletionEvent = z.infer<typeof completionEvent>;
 
 /** Streams `/completion` as token units. @throws as `generate` */
 export async function readTokens(
-  http: LlamaHttp,
+  http: LlamaStream,
   body: Readonly<Record<string, unknown>>,
   generation: Generation,
 ): Promise<Finished> {
@@ -27,7 +30,7 @@ export async function readTokens(
  * send, later chunks queue up behind the answer.
  */
 class TokenReader {
-  readonly #http: LlamaHttp;
+  readonly #http: LlamaStream;
   readonly #generation: Generation;
   #state = noTokens;
   #last: LastChunk | undefined;
@@ -35,7 +38,7 @@ class TokenReader {
   #queue: CompletionEvent[] | undefined;
   #asking: Promise<void> = Promise.resolve();
 
-  constructor(http: LlamaHttp, generation: Generation) {
+  constructor(http: LlamaStream, generation: Generation) {
     this.#http = http;
     this.#generation = generation;
   }

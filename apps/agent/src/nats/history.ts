@@ -1,4 +1,4 @@
-import type { Nats } from '@drover/runtime';
+import { apiErrors, isApiError, type Nats } from '@drover/runtime';
 import { parseMessage, type Reply, reply, streams, subjects } from '@drover/schemas';
 import { AckPolicy } from '@nats-io/jetstream';
 import { nanos, nuid } from 'nats';
@@ -7,12 +7,22 @@ const patienceMs = 2_000;
 
 /**
  * What was said about a request so far: all replies that are still stored, up to this owner's own `claim` message.
- * A claim that does not show up (it was published plainly, and may be lost) ends the reading after two seconds.
+ * A claim that does not show up (it was published plainly, and may be lost) ends the reading after two seconds. The
+ * stream lives in memory: where it is gone, nothing is known to have been said.
  */
 export async function readHistory(nats: Nats, tenant: string, id: string, fence: number): Promise<Reply[]> {
+  try {
+    return await read(nats, subjects.reply('*', tenant, id), fence);
+  } catch (error) {
+    if (isApiError(error, apiErrors.streamNotFound)) return [];
+    throw error;
+  }
+}
+
+async function read(nats: Nats, subject: string, fence: number): Promise<Reply[]> {
   const info = await nats.jsm.consumers.add(streams.replies.name, {
     name: nuid.next(),
-    filter_subject: subjects.reply('*', tenant, id),
+    filter_subject: subject,
     ack_policy: AckPolicy.None,
     mem_storage: true,
     // Nobody needs to delete it.
