@@ -25,7 +25,10 @@ const chat = (more: object) => ({
 });
 
 test('whatever the apps and a producer do, the server never has to refuse them anything', async () => {
-  await using system = await startTestSystem({ fakeFlags: () => ['--token-ms', '10'] });
+  await using system = await startTestSystem({
+    fakeFlags: () => ['--token-ms', '10'],
+    env: { ingress: { STOP_GRACE_MS: '500' } },
+  });
 
   const answer = await post(system, 'chat/completions', chat({ max_tokens: 8 }));
   assert.equal(answer.status, 200);

@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { delimiter } from 'node:path';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { contextTokens, localModel } from '../../infra/local/src/clusters.ts';
 import { startTestSystem } from '../support/system.ts';
@@ -34,6 +37,7 @@ async function runAgainstSystem({ command: [file = '', ...args], cwd, models }: 
         },
       ],
     },
+    env: { ingress: { API_KEYS_FILE: writeKeys() } },
     say,
   });
   const pytest = spawn(file, args, {
@@ -42,11 +46,16 @@ async function runAgainstSystem({ command: [file = '', ...args], cwd, models }: 
     env: {
       ...process.env,
       TEST_API_BASE_URL: `${system.url}/v1`,
-      DROVER_API_KEY: system.apiKey,
-      // For the plugin drover_key.py.
-      PYTHONPATH: [import.meta.dirname, process.env.PYTHONPATH].filter(Boolean).join(delimiter),
     },
   });
   const [code] = await once(pytest, 'exit');
   return typeof code === 'number' ? code : 1;
+}
+
+/** A key file that accepts the key of the suite's own conftest. */
+function writeKeys(): string {
+  const file = join(mkdtempSync(join(tmpdir(), 'drover-openai-')), 'api-keys.json');
+  const sha256 = createHash('sha256').update('My API Key').digest('hex');
+  writeFileSync(file, JSON.stringify({ v: 1, keys: [{ id: 'openai-tests', tenant: 'local', sha256 }] }));
+  return file;
 }

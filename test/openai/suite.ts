@@ -52,8 +52,6 @@ export async function ensureSuite(say: Say): Promise<Suite> {
       python,
       '-m',
       'pytest',
-      '-p',
-      'drover_key',
       '-n',
       '2',
       '--durations',

@@ -20,6 +20,8 @@ import { stopUnlessOwner } from './supervise.ts';
 
 /** A backend that has not answered for this long more is not waited for by those who run on it. */
 const abandonAfterMs = 3_000;
+/** Readers that lost the same connection may come back a little later than this agent. */
+const repeatAgainMs = 1_000;
 const settleMaxMs = 5_000;
 const deferredEveryMs = 1_000;
 
@@ -145,7 +147,10 @@ export class Agent {
   /** Some of what was said may have been lost with the connection: who still owns a request says it again. */
   readonly #repeat = (): void => {
     for (const attempt of this.#context.running.all) {
-      void stopUnlessOwner(attempt).then(() => attempt.writer.repeat());
+      void stopUnlessOwner(attempt).then(() => {
+        attempt.writer.repeat();
+        setTimeout(() => attempt.writer.repeat(), repeatAgainMs);
+      });
     }
     this.#reporter.changed();
   };

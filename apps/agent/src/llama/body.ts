@@ -3,7 +3,8 @@ import { slicesOf } from '../core/slices.ts';
 import { openAiAnswer } from './answers.ts';
 import { BackendError } from './backend-error.ts';
 import type { Generation } from './generate.ts';
-import { jsonOf, type LlamaHttp } from './http.ts';
+import type { LlamaHttp } from './http.ts';
+import { jsonOf } from './json.ts';
 
 /** Posts to one of llama.cpp's OpenAI endpoints and hands on its answer as it is, in slices. @throws as `generate` */
 export async function readBody(

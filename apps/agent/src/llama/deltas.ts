@@ -5,7 +5,8 @@ import { refusalOf } from '../core/refusal.ts';
 import { errorAnswer, openAiChunk } from './answers.ts';
 import { BackendError } from './backend-error.ts';
 import type { Generation } from './generate.ts';
-import { jsonOf, type LlamaHttp } from './http.ts';
+import type { LlamaHttp } from './http.ts';
+import { jsonOf } from './json.ts';
 import { statusOf } from './tokens.ts';
 
 const event = z.union([openAiChunk, errorAnswer]);

@@ -6,7 +6,8 @@ import { type Need, noTokens, resolveText, resolveTokens, takeChunk, takeEnd } f
 import { completionEvent, detokenizeAnswer, tokenizeAnswer } from './answers.ts';
 import { BackendError } from './backend-error.ts';
 import type { Generation } from './generate.ts';
-import { jsonOf, type LlamaHttp } from './http.ts';
+import type { LlamaHttp } from './http.ts';
+import { jsonOf } from './json.ts';
 
 /** What reading a stream needs of a connection. */
 export type LlamaStream = Pick<LlamaHttp, 'stream' | 'post'>;

@@ -24,6 +24,8 @@ export class ReplyWriter {
   #said = 0;
   #opened = false;
   #silent = false;
+  /** Something may have been lost on the way. */
+  #doubtful = false;
   #lastMs: number;
   #timer: NodeJS.Timeout | undefined;
 
@@ -80,15 +82,20 @@ export class ReplyWriter {
     this.#lastMs = this.#nowMs();
   }
 
-  /** Says the committed outcome; the reply is complete. */
+  /**
+   * Says the committed outcome; the reply is complete. After a loss it says everything once more: a reader that came
+   * back later than this agent, to a stream that is new and empty, has no other place to get it from.
+   */
   end(outcome: Outcome): void {
     this.flush();
+    if (this.#doubtful) this.repeat();
     this.#outcome = outcome;
     if (this.#fence !== undefined && !this.#silent) this.#say({ v: 1, k: 'end', f: this.#fence, outcome });
   }
 
   /** Says everything again, from the first unit: some of it may have been lost. Readers drop what they have. */
   repeat(): void {
+    this.#doubtful = true;
     if (this.#fence === undefined || this.#silent) return;
     const f = this.#fence;
     this.#say({ v: 1, k: 'claim', f });

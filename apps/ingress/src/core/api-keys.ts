@@ -29,6 +29,9 @@ export function findApiKey(keys: ApiKeys, presented: string): ApiKey | undefined
   return found;
 }
 
-/** The token of `Authorization: Bearer <token>`; undefined for any other header. */
+/**
+ * The key of `Authorization: Bearer <key>`; undefined for any other header. OpenAI's clients send whatever key they were
+ * given, inner spaces included, so they count as part of it: a key is only ever hashed and compared.
+ */
 export const bearerToken = (header: string | undefined): string | undefined =>
-  header === undefined ? undefined : /^bearer +(\S+) *$/i.exec(header)?.[1];
+  header === undefined ? undefined : /^bearer +(\S(?:.*\S)?) *$/i.exec(header)?.[1];
