@@ -28,9 +28,9 @@ const deferredEveryMs = 1_000;
 /**
  * The agent of one llama.cpp server. Phases, as reported:
  *
- *     booting ──backend up, described, measured──► ready ◄──────┐
- *                                                   │ down      │ up, described, measured again
- *                                                   └──► down ──┘      stop() in any phase ──► draining
+ *     booting ──described, measured──► ready        (down only after it was ready once)
+ *        ▲                               │ backend down
+ *        └────backend up──── down ◄──────┘          stop() in any phase ──► draining
  */
 export class Agent {
   readonly #context: Context;
@@ -42,6 +42,7 @@ export class Agent {
   #reason: string | undefined;
   #backend: Backend | undefined;
   #bootMs: number | undefined;
+  #wasReady = false;
   #deferred: number | undefined;
   /** Counts up with each coming and going, so that what was begun for an earlier one stops. */
   #epoch = 0;
@@ -106,6 +107,7 @@ export class Agent {
     if (this.#phase === 'draining') return;
     if (health.state === 'up') {
       this.#bootMs = health.bootMs ?? this.#bootMs;
+      this.#setPhase('booting');
       void this.#getReady(epoch);
       return;
     }
@@ -128,6 +130,7 @@ export class Agent {
       if (config.BENCHMARK === 'on' && running.size === 0) await benchmark(http, backend, meter);
       if (this.#epoch !== epoch) return;
       log.info({ slots: backend.slots, model: backend.model, ...meter.figures }, 'backend ready');
+      this.#wasReady = true;
       this.#setPhase('ready');
       this.#slots.open(backend.slots);
     } catch (error) {
@@ -139,7 +142,7 @@ export class Agent {
 
   #setPhase(phase: Report['phase'], reason?: string): void {
     // A backend that has never been up is not broken, it is still coming.
-    this.#phase = phase === 'down' && this.#phase === 'booting' ? 'booting' : phase;
+    this.#phase = phase === 'down' && !this.#wasReady ? 'booting' : phase;
     this.#reason = this.#phase === 'down' ? reason : undefined;
     this.#reporter.changed();
   }
