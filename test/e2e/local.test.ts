@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { localClusters } from '../../infra/local/src/clusters.ts';
+import { isAlive } from '../../infra/local/src/file-lock.ts';
 import { projectRoot } from '../../infra/local/src/parts.ts';
 import { type Ports, portVariables } from '../../infra/local/src/ports.ts';
 import { type RunInfo, whoRuns } from '../../infra/local/src/run-lock.ts';
@@ -50,7 +51,13 @@ function start(env: Record<string, string> = {}): Start {
     says: (text) =>
       until(
         () => `"${text}" was said; so far:\n${output}`,
-        () => output.includes(text),
+        () => {
+          assert.ok(
+            child.exitCode === null || output.includes(text),
+            `it ended before "${text}":\n${output}`,
+          );
+          return output.includes(text);
+        },
       ),
     exited,
   };
@@ -78,21 +85,10 @@ async function running(): Promise<RunInfo> {
   return info;
 }
 
-/** Whether a process is there and not merely waiting to be reaped. */
-function lives(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-  const stat = `/proc/${pid}/stat`;
-  return !existsSync(stat) || !/\) Z /.test(readFileSync(stat, 'utf8'));
-}
-
 const allGone = (info: RunInfo) =>
   until(
     () => 'every process is gone',
-    () => !Object.values(info.processes).some(lives),
+    () => !Object.values(info.processes).some(isAlive),
   );
 
 test('npm start ends with a line that streams a real answer when pasted, heals a part that dies, and stops without a trace', async () => {
@@ -123,9 +119,9 @@ test('npm start ends with a line that streams a real answer when pasted, heals a
 
 test('what a start that is killed leaves behind ends by itself', async () => {
   const killed = start();
-  // Only a run that is up tells the pids of all its parts.
-  await killed.says('Drover is up');
+  await killed.says('ingress  ');
   const info = await running();
+  assert.ok(Object.keys(info.processes).length >= 8, 'the parts are told while they start');
   killed.child.kill('SIGKILL');
   await killed.exited;
   await allGone(info);

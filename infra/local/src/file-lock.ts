@@ -30,13 +30,20 @@ function holderOf(file: string): number {
   }
 }
 
-/** Whether a process has this pid. Not knowing (NaN) counts as alive: the next look will tell. */
+/**
+ * Whether a process with this pid still runs. Not knowing (NaN) counts as running: the next look will tell.
+ * One that has ended and waits for its new parent to notice (a zombie, where there is /proc) does not.
+ */
 export function isAlive(pid: number): boolean {
   if (Number.isNaN(pid)) return true;
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return true;
   }
 }

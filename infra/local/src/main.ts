@@ -14,7 +14,7 @@ import { type RunInfo, takeRunLock } from './run-lock.ts';
 import { renderScreen } from './screen.ts';
 import { readSettings } from './settings.ts';
 import { onStopRequest } from './stop-request.ts';
-import { type System, startSystem } from './system.ts';
+import { makeSystem } from './system.ts';
 
 /** For JetStream's store and the logs of a run. */
 const runMib = 200;
@@ -26,7 +26,7 @@ async function main(): Promise<void> {
   const stop = onStopRequest();
   const { stateDir, ports, external, seeds } = readSettings(process.env);
   mkdirSync(stateDir, { recursive: true });
-  let system: System | undefined;
+  let system: ReturnType<typeof makeSystem> | undefined;
   const info = (): RunInfo => ({
     pid: process.pid,
     url: `http://127.0.0.1:${ports.http}`,
@@ -50,7 +50,7 @@ async function main(): Promise<void> {
     const llama = localClusters.every(({ id }) => isExternal(id))
       ? undefined
       : await ensureLlama(say, stop.signal);
-    system = await startSystem({
+    system = makeSystem({
       stateDir,
       clusters: localClusters,
       ports,
@@ -63,6 +63,8 @@ async function main(): Promise<void> {
       say,
       signal: stop.signal,
     });
+    stop.onSecond(() => killAll(system?.pids() ?? {}));
+    await system.startAll();
     say(
       renderScreen({
         system,
@@ -78,13 +80,21 @@ async function main(): Promise<void> {
     );
     await stop.requested;
     say('\nstopping (running requests get up to 10 s; Ctrl-C again ends everything at once)');
-    stop.onSecond(() => {
-      for (const pid of Object.values(system?.pids() ?? {})) process.kill(pid, 'SIGKILL');
-    });
     await system[Symbol.asyncDispose]();
     say('stopped; no process is left');
   } finally {
+    await system?.[Symbol.asyncDispose]();
     await lock.release();
+  }
+}
+
+function killAll(pids: Readonly<Record<string, number>>): void {
+  for (const pid of Object.values(pids)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // Gone already.
+    }
   }
 }
 

@@ -148,7 +148,13 @@ export class ManagedProcess {
 export async function runToEnd(
   name: string,
   command: readonly string[],
-  options: { env: Readonly<Record<string, string>>; logFile: string; signal: AbortSignal },
+  options: {
+    env: Readonly<Record<string, string>>;
+    logFile: string;
+    signal: AbortSignal;
+    /** What may be the matter when it takes too long. */
+    hint: string;
+  },
 ): Promise<void> {
   const [file = '', ...args] = command;
   const log = openSync(options.logFile, 'a');
@@ -164,8 +170,10 @@ export async function runToEnd(
     child.once('exit', resolve);
   });
   if (code === 0) return;
-  const what = late.aborted ? `did not finish in ${readyWithinMs} ms` : 'failed';
-  throw new Problem(`${name} ${what}: ${lastWords(options.logFile)} (${options.logFile})`);
+  const why = late.aborted
+    ? `did not finish in ${readyWithinMs} ms: ${options.hint}`
+    : `failed: ${lastWords(options.logFile)}`;
+  throw new Problem(`${name} ${why} (${options.logFile})`);
 }
 
 /** Resolves when `url` answers 200. Rejects when the signal aborts. */

@@ -9,6 +9,7 @@ const system = {
   url: 'http://127.0.0.1:8080',
   natsUrl: 'nats://127.0.0.1:4222',
   apiKey: 'drover-key',
+  credential: () => undefined,
   llamaUrl: () => 'http://127.0.0.1:8181',
   metricsUrl: { ingress: 'i', scheduler: 's', agent: () => 'a' },
 };

@@ -1,9 +1,9 @@
 import { relative } from 'node:path';
-import type { LocalCluster } from './clusters.ts';
+import { type LocalCluster, localTenant } from './clusters.ts';
 import type { System } from './system.ts';
 
 export type ScreenFacts = {
-  readonly system: Pick<System, 'url' | 'natsUrl' | 'apiKey' | 'llamaUrl' | 'metricsUrl'>;
+  readonly system: Pick<System, 'url' | 'natsUrl' | 'apiKey' | 'llamaUrl' | 'metricsUrl' | 'credential'>;
   readonly clusters: readonly LocalCluster[];
   /** USD per hour by cluster; one without a price is refused by the scheduler. */
   readonly prices: ReadonlyMap<string, number>;
@@ -15,15 +15,16 @@ export type ScreenFacts = {
 
 /** The one screen that a start ends with: what runs where, a line to paste, where to look, how to stop. */
 export function renderScreen(facts: ScreenFacts): string {
-  const { system, clusters, stateDir } = facts;
-  const folder = relative(process.cwd(), stateDir) || '.';
+  const { system, stateDir } = facts;
+  const folder = [relative(process.cwd(), stateDir), stateDir].sort((a, b) => a.length - b.length)[0];
+  const producer = system.credential(`producer-${localTenant}`);
   return `
 Drover is up at ${system.url}  (started in ${(facts.tookMs / 1_000).toFixed(1)} s)
 
 ${indent(renderTable(['cluster', 'price $/h', 'slots', 'threads', 'llama.cpp', "agent's metrics"], rows(facts)))}
 
   scheduler and ingress   metrics at ${system.metricsUrl.scheduler}/metrics and ${system.metricsUrl.ingress}/metrics
-  nats-server             ${system.natsUrl}, as ${clusters.length > 0 ? `${folder}/keys/producer-local.nk` : 'a producer'} for producers
+  nats-server             ${system.natsUrl}${producer ? `, producers sign with ${folder}/keys/producer-${localTenant}.nk` : ''}
 
 Paste this into another terminal:
 

@@ -51,19 +51,17 @@ export type System = AsyncDisposable & {
  * @throws Problem when a part does not start; the others are stopped then
  */
 export async function startSystem(options: SystemOptions): Promise<System> {
+  const system = makeSystem(options);
+  await system.startAll();
+  return system;
+}
+
+/** A system of which nothing runs yet: `startAll` does what startSystem says. */
+export function makeSystem(options: SystemOptions): System & { startAll(): Promise<void> } {
   const plan = makePlan(options);
   prepareFolders(plan);
   const guard = startGuard();
-  const failed = new AbortController();
-  const signal = AbortSignal.any([failed.signal, ...(options.signal ? [options.signal] : [])]);
   const processes = new Map<string, ManagedProcess>();
-  try {
-    await abortable(startAll(options, plan, { guard, processes, signal }), signal);
-  } catch (error) {
-    failed.abort(error);
-    await stopAll(processes, guard);
-    throw error;
-  }
   const part = (name: string): ManagedProcess => {
     const found = processes.get(name);
     if (found === undefined)
@@ -71,6 +69,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     return found;
   };
   return {
+    startAll: () => startOrStop(options, plan, guard, processes),
     url: plan.url,
     natsUrl: plan.natsUrl,
     natsMonitorUrl: plan.natsMonitorUrl,
@@ -84,6 +83,24 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     start: (name) => part(name).start(),
     [Symbol.asyncDispose]: () => stopAll(processes, guard),
   };
+}
+
+async function startOrStop(
+  options: SystemOptions,
+  plan: Plan,
+  guard: Guard,
+  processes: Map<string, ManagedProcess>,
+): Promise<void> {
+  // When one part fails, those that are not started yet must not be.
+  const failed = new AbortController();
+  const signal = AbortSignal.any([failed.signal, ...(options.signal ? [options.signal] : [])]);
+  try {
+    await abortable(startAll(options, plan, { guard, processes, signal }), signal);
+  } catch (error) {
+    failed.abort(error);
+    await stopAll(processes, guard);
+    throw error;
+  }
 }
 
 type Running = {
@@ -107,7 +124,11 @@ async function startAll(options: SystemOptions, plan: Plan, running: Running): P
       await begin(plan.nats(await options.natsServer()), plan.natsUrl);
     }
     running.signal.throwIfAborted();
-    await runToEnd('bootstrap', plan.bootstrap.command, { ...plan.bootstrap, signal: running.signal });
+    await runToEnd('bootstrap', plan.bootstrap.command, {
+      ...plan.bootstrap,
+      signal: running.signal,
+      hint: `is NATS, with JetStream, reachable at ${plan.natsUrl}?`,
+    });
     say(line('bootstrap', 'streams, consumers, prices and policy are there'));
   };
   const llama = async (cluster: LocalCluster, index: number) => {
