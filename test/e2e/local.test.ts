@@ -72,9 +72,9 @@ const environment = ({ llama, agentMetrics, ...single }: Ports): Record<string, 
 });
 
 async function until(what: () => string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 60_000;
+  const deadline = performance.now() + 40_000;
   while (!(await holds())) {
-    if (performance.now() > deadline) assert.fail(`not in 60 s: ${what()}`);
+    if (performance.now() > deadline) assert.fail(`not in 40 s: ${what()}`);
     await delay(50);
   }
 }
