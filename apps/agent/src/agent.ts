@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger, Nats, Probe } from '@drover/runtime';
 import { agentId, type Report } from '@drover/schemas';
 import type { Config } from './config.ts';
@@ -190,5 +191,3 @@ async function until(condition: () => boolean, maxMs: number): Promise<void> {
   const giveUpMs = performance.now() + maxMs;
   while (!condition() && performance.now() < giveUpMs) await sleep(20);
 }
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

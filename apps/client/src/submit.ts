@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { apiErrors, isApiError, type Nats } from '@drover/runtime';
 import {
   DroverError,
@@ -108,7 +109,7 @@ async function accept(nats: Nats, request: Request, data: string, traceparent?: 
         });
       }
       unanswered = true;
-      await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 200));
+      await sleep(100 + Math.random() * 200);
     }
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { JetStreamApiError } from '@nats-io/jetstream';
 import type { MsgHdrs } from 'nats';
 import { apiErrors, isApiError } from './jetstream.ts';
@@ -40,7 +41,7 @@ export async function publishIfLast(
       }
       if (error instanceof JetStreamApiError || Date.now() >= giveUpAtMs) throw error;
       unanswered = true;
-      await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 200));
+      await sleep(100 + Math.random() * 200);
     }
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Call } from '../core/call.ts';
 import type { Finished } from '../core/finish.ts';
 import { slotsAnswer } from './answers.ts';
@@ -85,5 +86,3 @@ function benchmarkCall(words: number, tokens: number): Call {
     maxTokens: tokens,
   };
 }
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

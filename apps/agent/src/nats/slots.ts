@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger, Nats } from '@drover/runtime';
 import { jobConsumer } from '@drover/schemas';
 import type { Consumer, ConsumerMessages, JsMsg } from '@nats-io/jetstream';
@@ -91,5 +92,3 @@ export class Slots {
     }
   }
 }
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

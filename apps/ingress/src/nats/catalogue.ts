@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, type Nats, watchBucket } from '@drover/runtime';
 import { buckets, type Catalogue, catalogue, policyKeys } from '@drover/schemas';
 
@@ -48,7 +49,7 @@ export function followCatalogue(nats: Nats, log: Logger): CatalogueFeed {
       } catch (error) {
         tried.resolve();
         log.debug({ error: String(error) }, 'no model catalogue yet');
-        await new Promise((resolve) => setTimeout(resolve, retryMs));
+        await sleep(retryMs);
       }
     }
   }

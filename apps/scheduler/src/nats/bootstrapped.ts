@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger, Nats } from '@drover/runtime';
 import { buckets, consumersFor } from '@drover/schemas';
 import { Kvm } from '@nats-io/kv';
@@ -14,7 +15,7 @@ export async function waitForBootstrap(nats: Nats, log: Logger): Promise<void> {
       return;
     } catch (error) {
       log.warn({ error: String(error) }, 'waiting for streams and buckets (bootstrap)');
-      await new Promise((resolve) => setTimeout(resolve, retryMs));
+      await sleep(retryMs);
     }
   }
 }
