@@ -3,6 +3,7 @@
  * packages are there.
  */
 import { mkdirSync } from 'node:fs';
+import { startAutoscaler } from './autoscaler.ts';
 import { requireDisk, requireFreePorts } from './checks.ts';
 import { localClusters } from './clusters.ts';
 import { ensureLlama, ensureNatsServer, type Say } from './parts.ts';
@@ -24,7 +25,7 @@ const say: Say = (line) => console.log(line);
 async function main(): Promise<void> {
   const startedAtMs = performance.now();
   const stop = onStopRequest();
-  const { stateDir, ports, external, seeds } = readSettings(process.env);
+  const { stateDir, ports, external, seeds, autoscale } = readSettings(process.env);
   mkdirSync(stateDir, { recursive: true });
   let system: ReturnType<typeof makeSystem> | undefined;
   const info = (): RunInfo => ({
@@ -78,7 +79,10 @@ async function main(): Promise<void> {
         tookMs: performance.now() - startedAtMs,
       }),
     );
+    const own = localClusters.filter(({ id }) => !isExternal(id)).map(({ id }) => id);
+    const autoscaler = autoscale && (await startAutoscaler(system, { clusters: own, ...autoscale, say }));
     await stop.requested;
+    await autoscaler?.stop();
     say('\nstopping (running requests get up to 10 s; Ctrl-C again ends everything at once)');
     await system[Symbol.asyncDispose]();
     say('stopped; no process is left');

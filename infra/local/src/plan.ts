@@ -162,6 +162,8 @@ const rolesFor = (clusters: readonly LocalCluster[]): Record<string, Grants> => 
   admin: permissions.admin(),
   ingress: permissions.ingress(),
   scheduler: permissions.scheduler(),
+  operator: permissions.operator(),
+  autoscaler: permissions.autoscaler(),
   [`producer-${localTenant}`]: permissions.producer(localTenant),
   ...Object.fromEntries(clusters.map(({ id }) => [`agent-${id}`, permissions.agent(id)])),
 });

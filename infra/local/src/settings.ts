@@ -11,6 +11,8 @@ export type Settings = {
   readonly ports: Ports;
   readonly external: External;
   readonly seeds: Seeds;
+  /** How long a cluster that nobody wants keeps its node, in ms; absent: clusters stay up. */
+  readonly autoscale?: { readonly coolDownMs: number };
 };
 
 /** @throws Problem that names the variable with a bad value */
@@ -37,7 +39,20 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
       modelsFile: config('MODELS_FILE', 'models.json'),
       pricesFile: config('PRICES_FILE', 'prices.json'),
     },
+    ...readAutoscale(env),
   };
+}
+
+const defaultCoolDownMs = 30_000;
+
+function readAutoscale(env: NodeJS.ProcessEnv): Pick<Settings, 'autoscale'> {
+  const { AUTOSCALE = '', AUTOSCALE_COOLDOWN_MS = '' } = env;
+  if (!['', 'on', 'off'].includes(AUTOSCALE))
+    throw new Problem(`AUTOSCALE=${AUTOSCALE} is neither on nor off`);
+  const coolDownMs = AUTOSCALE_COOLDOWN_MS === '' ? defaultCoolDownMs : Number(AUTOSCALE_COOLDOWN_MS);
+  if (!Number.isInteger(coolDownMs) || coolDownMs < 0)
+    throw new Problem(`AUTOSCALE_COOLDOWN_MS=${AUTOSCALE_COOLDOWN_MS} is no whole number of milliseconds`);
+  return AUTOSCALE === 'off' ? {} : { autoscale: { coolDownMs } };
 }
 
 function readPorts(env: NodeJS.ProcessEnv): Ports {

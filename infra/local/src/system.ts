@@ -34,7 +34,7 @@ export type System = AsyncDisposable & {
   readonly apiKey: string;
   readonly llamaUrl: (cluster: string) => string;
   readonly metricsUrl: Plan['metricsUrl'];
-  /** Who a role is on NATS: `admin`, `ingress`, `scheduler`, `agent-<cluster>`, `producer-local`. */
+  /** Who a role is on NATS: `admin`, `ingress`, `scheduler`, `operator`, `agent-<cluster>`, `producer-local`. */
   readonly credential: (role: string) => Credential | undefined;
   /** The pids of what runs, by part. */
   pids(): Record<string, number>;
