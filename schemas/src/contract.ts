@@ -1,19 +1,24 @@
 import type { z } from 'zod';
 import { cancel } from './messages/cancel.ts';
 import { catalogue } from './messages/catalogue.ts';
+import { cordon } from './messages/cordon.ts';
 import { decisionRecord } from './messages/decision.ts';
 import { event } from './messages/event.ts';
 import { job } from './messages/job.ts';
+import { ledgerRecord } from './messages/ledger.ts';
 import { policy } from './messages/policy.ts';
+import { profile } from './messages/profile.ts';
 import { reply } from './messages/reply.ts';
 import { report } from './messages/report.ts';
 import { request } from './messages/request.ts';
+import { reservations } from './messages/reservation.ts';
 import { tariff } from './messages/tariff.ts';
+import { wake } from './messages/wake.ts';
 import type { Priority } from './names.ts';
 import { buckets, policyKeys, streams } from './streams.ts';
 import { subjects } from './subjects.ts';
 
-export type Role = 'producer' | 'ingress' | 'scheduler' | 'agent' | 'operator';
+export type Role = 'producer' | 'ingress' | 'scheduler' | 'agent' | 'operator' | 'autoscaler';
 
 export type Channel = {
   /** Subject with `{parameter}` for each token that varies. */
@@ -87,6 +92,38 @@ export const channels = {
     sentBy: ['scheduler'],
     receivedBy: ['ingress', 'scheduler', 'operator'],
   },
+  ledger: {
+    address: subjects.ledger('{tenant}', '{request}'),
+    message: ledgerRecord,
+    stream: streams.ledger.name,
+    summary: 'What a request cost; written once, when it has ended.',
+    sentBy: ['scheduler'],
+    receivedBy: ['ingress'],
+  },
+  reservations: {
+    address: kv(buckets.budgets.name, '{key}'),
+    message: reservations,
+    stream: `KV_${buckets.budgets.name}`,
+    summary: 'What an API key with a budget may still be charged for requests under way.',
+    sentBy: ['ingress'],
+    receivedBy: ['ingress'],
+  },
+  wake: {
+    address: 'llm.wake.{cluster}.{node}',
+    message: wake,
+    stream: streams.wakes.name,
+    summary: 'A node that is wanted; renewed while it is.',
+    sentBy: ['scheduler'],
+    receivedBy: ['scheduler', 'autoscaler'],
+  },
+  profile: {
+    address: kv(buckets.profiles.name, '{cluster}'),
+    message: profile,
+    stream: `KV_${buckets.profiles.name}`,
+    summary: 'What was last measured of the nodes of a cluster.',
+    sentBy: ['scheduler'],
+    receivedBy: ['scheduler'],
+  },
   tariff: {
     address: kv(buckets.prices.name, '{cluster}'),
     message: tariff,
@@ -100,6 +137,14 @@ export const channels = {
     message: policy,
     stream: `KV_${buckets.policy.name}`,
     summary: 'How the scheduler chooses.',
+    sentBy: ['operator'],
+    receivedBy: ['scheduler'],
+  },
+  cordon: {
+    address: kv(buckets.policy.name, policyKeys.cordon('{cluster}')),
+    message: cordon,
+    stream: `KV_${buckets.policy.name}`,
+    summary: 'While it is there, the cluster gets nothing new.',
     sentBy: ['operator'],
     receivedBy: ['scheduler'],
   },

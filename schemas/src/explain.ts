@@ -12,6 +12,9 @@ const rules: Readonly<Record<string, string>> = {
   'incumbent-overflow': 'the usual cluster could not take this request, and it was the best of the others',
   'incumbent-lost': 'the usual cluster can no longer serve, and it was the best of the others',
   'incumbent-beaten': 'it was better than the usual cluster by more than the margin',
+  'prefix-cached': 'it has answered a prompt that begins like this one, and is cheaper for it',
+  explored: 'one request in a hundred tries another cluster, so that estimates stay honest',
+  'least-bad': 'no cluster could be in time, and waiting would not help: it was the quickest',
   'breaker-failed-open': 'every cluster that could serve has failed lately, and it was the least bad',
 };
 
@@ -40,8 +43,11 @@ function situation(record: DecisionRecord): string {
 function explainCandidate(candidate: Candidate): string {
   const facts = [
     `${candidate.load} of ${candidate.slots} slots taken`,
-    ...(candidate.usdPerHour === undefined ? [] : [`$${candidate.usdPerHour}/h`]),
-    ...(candidate.usdPer1k === undefined ? [] : [`$${candidate.usdPer1k.toPrecision(3)} per 1K tokens`]),
+    ...(candidate.usdPerHour === undefined
+      ? []
+      : [`$${candidate.usdPerHour}/h${candidate.priceStale ? ' (an old price)' : ''}`]),
+    ...explainCosts(candidate.costs ?? {}),
+    ...(candidate.cachedTokens ? [`about ${Math.round(candidate.cachedTokens)} prompt tokens cached`] : []),
     ...(candidate.predicted === undefined ? [] : [explainPrediction(candidate.predicted)]),
     ...(candidate.score === undefined ? [] : [`score ${candidate.score.toPrecision(3)}`]),
   ];
@@ -51,8 +57,17 @@ function explainCandidate(candidate: Candidate): string {
   return `- ${candidate.cluster} ${verdict}; ${facts.join(', ')}`;
 }
 
-const explainPrediction = ({ ttftMs, totalMs, usd }: NonNullable<Candidate['predicted']>): string =>
-  `first token in about ${milliseconds(ttftMs)}, all in ${milliseconds(totalMs)}, $${usd.toPrecision(3)} for this request`;
+const explainPrediction = ({ ttftMs, totalMs }: NonNullable<Candidate['predicted']>): string =>
+  `first token in about ${milliseconds(ttftMs)}, all in ${milliseconds(totalMs)}`;
+
+const explainCosts = (costs: NonNullable<Candidate['costs']>): string[] => [
+  ...usd(costs.nominalUsdPer1k, 'per 1K tokens at capacity'),
+  ...usd(costs.realisedUsdPer1k, 'per 1K tokens lately'),
+  ...usd(costs.marginalUsd, 'for this request'),
+];
+
+const usd = (amount: number | undefined, what: string): string[] =>
+  amount === undefined ? [] : [`$${amount.toPrecision(3)} ${what}`];
 
 const milliseconds = (ms: number): string =>
   ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;

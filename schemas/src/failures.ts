@@ -16,6 +16,8 @@ export const failures = {
   request_too_large: { http: 413, type: 'invalid_request_error', retry: false },
   unsupported_media_type: { http: 415, type: 'invalid_request_error', retry: false },
   idempotency_key_reused: { http: 422, type: 'invalid_request_error', retry: false },
+  budget_exceeded: { http: 429, type: 'insufficient_quota', retry: false },
+  rate_limited: { http: 429, type: 'rate_limit_error', retry: true },
   queue_full: { http: 429, type: 'rate_limit_error', retry: true },
   headers_too_large: { http: 431, type: 'invalid_request_error', retry: false },
   cancelled: { http: 499, type: 'api_error', retry: false },

@@ -8,6 +8,14 @@ export const natsHeaders = {
   subject: 'Drover-Subject',
   /** What exactly was wrong with a dead letter, without its content. */
   problem: 'Drover-Problem',
+  /** How each attempt at a dead request ended: see attempts.ts. */
+  attempts: 'Drover-Attempts',
+  /** The request that this one repeats, on request of an operator. */
+  retryOf: 'Drover-Retry-Of',
+  /** The lease under which a message was written: see fenced writes. */
+  fence: 'Drover-Fence',
+  /** Who set a price or a policy, as the command line knew them. */
+  by: 'Drover-By',
   /** Which scheduler made a decision. */
   scheduler: 'Drover-Scheduler',
 } as const;

@@ -7,14 +7,22 @@ const limited = {
   ingress: permissions.ingress(),
   scheduler: permissions.scheduler(),
   agent: permissions.agent('aws'),
+  operator: permissions.operator(),
 };
 
-test('no role but admin may delete or purge a stream, or write a bucket', () => {
-  for (const [role, { publish }] of Object.entries(limited)) {
-    const strong = publish.filter((subject) =>
+/** The keys that a role has to write; every other bucket is closed to it. */
+const writes: Partial<Record<keyof typeof limited, string[]>> = {
+  ingress: ['$KV.LLM_BUDGETS.*'],
+  scheduler: ['$KV.LLM_LEASES.*', '$KV.LLM_PROFILES.*'],
+  operator: ['$KV.LLM_PRICES.*', '$KV.LLM_POLICY.active', '$KV.LLM_POLICY.cordon.*'],
+};
+
+test('no role but admin may delete or purge a stream, or write a key that is not its own', () => {
+  for (const role of Object.keys(limited) as (keyof typeof limited)[]) {
+    const strong = limited[role].publish.filter((subject) =>
       /STREAM\.(DELETE|PURGE)|^\$KV|^>$|^\$JS\.API\.>$/.test(subject),
     );
-    assert.deepEqual(strong, [], role);
+    assert.deepEqual(strong, writes[role] ?? [], role);
   }
 });
 

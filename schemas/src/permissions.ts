@@ -4,9 +4,12 @@ import {
   buckets,
   type ConsumerDefinition,
   jobConsumer,
+  policyKeys,
   requestConsumer,
+  settlerConsumer,
   streams,
   volatileStreams,
+  wakeConsumer,
 } from './streams.ts';
 import { subjects, writers } from './subjects.ts';
 
@@ -45,6 +48,10 @@ const replay = (stream: string, filter: string): string[] => [
   `${api}.CONSUMER.DELETE.${stream}.*`,
 ];
 
+/** The same for a reader who leaves the consumer to end by itself, and can therefore end no other. */
+const readOnce = (stream: string, filter: string): string[] =>
+  replay(stream, filter).filter((subject) => !subject.startsWith(`${api}.CONSUMER.DELETE.`));
+
 /** Everything that reading a whole stream takes, ordered consumers included. */
 const read = (stream: string): string[] => [
   ...anyOf(stream),
@@ -62,6 +69,9 @@ const work = ({ stream, name }: ConsumerDefinition): string[] => [
   `$JS.ACK.${stream}.${name}.>`,
 ];
 
+/** How much a durable consumer has before it. */
+const look = ({ stream, name }: ConsumerDefinition): string => `${api}.CONSUMER.INFO.${stream}.${name}`;
+
 /** Reading and watching a bucket. A watcher is a push consumer with flow control. */
 const watch = (bucket: string): string[] => [
   `${api}.DIRECT.GET.KV_${bucket}.$KV.${bucket}.>`,
@@ -70,6 +80,9 @@ const watch = (bucket: string): string[] => [
   `${api}.CONSUMER.DELETE.KV_${bucket}.*`,
   `$JS.FC.KV_${bucket}.>`,
 ];
+
+/** The key (or pattern) of a bucket, for whoever writes it; also heard there by core subscribers. */
+const key = (bucket: string, name: string): string => `$KV.${bucket}.${name}`;
 
 /** Memory streams vanish with a single server; whoever may make them again may not delete them. */
 const remake = (stream: string): string[] => [
@@ -83,14 +96,18 @@ export const permissions = {
   /** Makes streams, consumers and buckets, and writes prices and policy. The only one that can delete them. */
   admin: (): Grants => ({ publish: ['>'], subscribe: ['>'], inboxPrefix: inbox('admin') }),
 
-  /** Submits requests of one tenant on NATS, follows and cancels them. */
+  /**
+   * Submits requests of one tenant on NATS, follows and cancels them. It may not read back its own requests: the server
+   * sends a message that is got directly to any reply subject that the getter names, so a producer that could write what
+   * it then gets could write anything anywhere, the policy too. Nor may it make consumers on LLM_EVENTS: whoever may
+   * make one of any name may change the durable ones.
+   */
   producer: (tenant: string): Grants =>
     grants(
       `producer_${tenant}`,
       [
         subjects.request('*', tenant, '*'),
         subjects.cancel(tenant, '*'),
-        lastOn(streams.requests.name, subjects.request('*', tenant, '*')),
         lastOn(streams.events.name, subjects.event('*', tenant, '*')),
         ...replay(streams.replies.name, subjects.reply('*', tenant, '*')),
       ],
@@ -106,10 +123,16 @@ export const permissions = {
         subjects.cancel('*', '*'),
         subjects.event(writers.ingress, '*', '*'),
         subjects.reply(writers.ingress, '*', '*'),
+        subjects.nonce('*'),
+        lastOn(streams.nonces.name, subjects.nonce('*')),
         lastOn(streams.requests.name, subjects.request('*', '*', '*')),
         lastOn(streams.events.name, subjects.event('*', '*', '*')),
         lastOn(streams.decisions.name, subjects.decision('*', '*')),
+        ...readOnce(streams.events.name, subjects.event('*', '*', '*')),
         ...replay(streams.replies.name, subjects.reply('*', '*', '*')),
+        ...read(streams.ledger.name),
+        key(buckets.budgets.name, '*'),
+        lastOn(`KV_${buckets.budgets.name}`, key(buckets.budgets.name, '*')),
         ...read(streams.reports.name),
         ...watch(buckets.policy.name),
       ],
@@ -128,6 +151,8 @@ export const permissions = {
         subjects.deadLetter('*', '*'),
         ...priorities.map(requestConsumer).flatMap(work),
         ...work(advisoryConsumer),
+        ...work(settlerConsumer),
+        subjects.ledger('*', '*'),
         `${api}.CONSUMER.INFO.${streams.jobs.name}.*`,
         `${api}.STREAM.INFO.${streams.jobs.name}`,
         `${api}.STREAM.INFO.${streams.requests.name}`,
@@ -140,13 +165,52 @@ export const permissions = {
         ...read(streams.reports.name),
         ...watch(buckets.prices.name),
         ...watch(buckets.policy.name),
+        ...readOnce(streams.events.name, subjects.event('*', '*', '*')),
+        ...replay(streams.replies.name, subjects.reply('*', '*', '*')),
+        lastOn(`KV_${buckets.leases.name}`, key(buckets.leases.name, '*')),
+        key(buckets.leases.name, '*'),
+        subjects.wake('*', '*'),
+        ...anyOf(streams.wakes.name),
+        remove(streams.wakes.name),
+        ...watch(buckets.profiles.name),
+        key(buckets.profiles.name, '*'),
       ],
       [
         subjects.report('*', '*'),
         subjects.event('*', '*', '*'),
         subjects.cancel('*', '*'),
         subjects.decision('*', '*'),
+        key(buckets.leases.name, '*'),
+        subjects.wake('*', '*'),
       ],
+    ),
+
+  /** Looks how many nodes are wanted and how many jobs there are, as KEDA does over HTTP. Writes nothing. */
+  autoscaler: (): Grants => grants('autoscaler', [look(wakeConsumer('*')), look(jobConsumer('*'))], []),
+
+  /**
+   * A person at the command line: looks at everything, sets prices, policy and cordons, submits dead letters again and
+   * deletes them. Deletes no stream, runs no job, and writes nothing in the name of a process.
+   */
+  operator: (): Grants =>
+    grants(
+      'operator',
+      [
+        key(buckets.prices.name, '*'),
+        key(buckets.policy.name, policyKeys.active),
+        key(buckets.policy.name, policyKeys.cordon('*')),
+        ...anyOf(`KV_${buckets.prices.name}`),
+        ...anyOf(`KV_${buckets.policy.name}`),
+        subjects.request('*', '*', '*'),
+        ...read(streams.deadLetters.name),
+        remove(streams.deadLetters.name),
+        ...read(streams.events.name),
+        ...read(streams.decisions.name),
+        ...read(streams.reports.name),
+        ...priorities.map(requestConsumer).map(look),
+        look(jobConsumer('*')),
+      ],
+      [subjects.report('*', '*'), subjects.event('*', '*', '*'), subjects.decision('*', '*')],
     ),
 
   /**
@@ -165,9 +229,10 @@ export const permissions = {
         subjects.deadLetter('*', '*'),
         ...work(jobConsumer(cluster)),
         lastOn(streams.events.name, subjects.event('*', '*', '*')),
+        ...readOnce(streams.events.name, subjects.event('*', '*', '*')),
         ...replay(streams.replies.name, subjects.reply('*', '*', '*')),
       ],
-      [subjects.cancel('*', '*')],
+      [subjects.cancel('*', '*'), subjects.leaderElected(streams.replies.name)],
     );
   },
 } as const;

@@ -8,10 +8,12 @@ import { subjects } from './subjects.ts';
 export type StreamDefinition = {
   readonly name: string;
   readonly subjects: readonly string[];
+  /** The stream that this one is fed from, by the server; it has no subjects of its own then. */
+  readonly source?: string;
   readonly description: string;
   readonly retention: 'workqueue' | 'limits';
+  /** `memory` is for three servers, of which two keep it when one dies. A single server keeps everything in files. */
   readonly storage: 'file' | 'memory';
-  /** Memory streams vanish with a single server, configuration included; the scheduler makes these again. */
   readonly discard: 'new' | 'old';
   readonly maxAgeMs?: number;
   readonly maxMsgs?: number;
@@ -20,6 +22,8 @@ export type StreamDefinition = {
   readonly discardNewPerSubject?: boolean;
   readonly maxMsgSizeBytes?: number;
   readonly duplicateWindowMs?: number;
+  /** Messages may be given a life of their own, after which the server drops them. */
+  readonly allowMessageTtl?: boolean;
   readonly allowDirect: boolean;
 };
 
@@ -37,6 +41,8 @@ export type BucketDefinition = {
   readonly name: string;
   readonly description: string;
   readonly history: number;
+  /** How long the mark of an expired key stays, in ms. Present: keys may be given a life of their own. */
+  readonly markerTtlMs?: number;
 };
 
 const minuteMs = 60_000;
@@ -49,6 +55,9 @@ export const maxMessageBytes = mib;
 export const maxBodyBytes = 512 * 1024;
 /** The slice of a long result that one reply message carries. */
 export const maxReplySliceBytes = 256 * 1024;
+
+/** How far the time of a signed request may be from the ingress's, either way; it is then valid for two such windows. */
+export const signatureWindowMs = 5 * minuteMs;
 
 export const streams = {
   requests: {
@@ -125,6 +134,30 @@ export const streams = {
     maxMsgsPerSubject: 16,
     allowDirect: true,
   },
+  settlement: {
+    name: 'LLM_SETTLEMENT',
+    subjects: [],
+    source: 'LLM_EVENTS',
+    description:
+      'Events that nobody has looked at yet to see whether a request has ended and is to be charged. A stream of its own, because whoever may replay a reply may also use, change and delete the consumers of LLM_EVENTS.',
+    retention: 'workqueue',
+    storage: 'file',
+    discard: 'old',
+    maxAgeMs: 7 * dayMs,
+    allowDirect: false,
+  },
+  ledger: {
+    name: 'LLM_LEDGER',
+    subjects: [subjects.ledger('*', '*')],
+    description: 'What each request cost: one record, written once. Costs and budgets are sums of these.',
+    retention: 'limits',
+    storage: 'file',
+    discard: 'old',
+    // A month of a budget, whichever month it is, and a day for those who look at it afterwards.
+    maxAgeMs: 32 * dayMs,
+    maxMsgsPerSubject: 1,
+    allowDirect: true,
+  },
   deadLetters: {
     name: 'LLM_DLQ',
     subjects: [subjects.deadLetter('*', '*')],
@@ -134,6 +167,29 @@ export const streams = {
     discard: 'old',
     maxAgeMs: 7 * dayMs,
     maxBytes: 1024 * mib,
+    allowDirect: true,
+  },
+  wakes: {
+    name: 'LLM_WAKE',
+    subjects: [subjects.wake('*', '*')],
+    description:
+      'The nodes that are wanted: one message each, renewed while it is, gone by itself when nobody renews it.',
+    retention: 'limits',
+    storage: 'file',
+    discard: 'old',
+    maxMsgsPerSubject: 1,
+    allowMessageTtl: true,
+    allowDirect: true,
+  },
+  nonces: {
+    name: 'LLM_NONCES',
+    subjects: [subjects.nonce('*')],
+    description: 'Nonces of signed requests, so that a signature works once, whichever ingress it reaches.',
+    retention: 'limits',
+    storage: 'file',
+    discard: 'old',
+    maxAgeMs: 2 * signatureWindowMs,
+    maxMsgsPerSubject: 1,
     allowDirect: true,
   },
   advisories: {
@@ -152,7 +208,7 @@ export const streams = {
   },
 } as const satisfies Record<string, StreamDefinition>;
 
-/** Streams that live in memory: gone after a restart of a single server, and made again by the scheduler. */
+/** Streams that a deployment can do without for a moment; schedulers make them again where they are missing. */
 export const volatileStreams: readonly StreamDefinition[] = [streams.replies, streams.reports];
 
 /** How many requests of one band a scheduler holds while it orders them; the rest stay in the stream. */
@@ -191,11 +247,36 @@ export const advisoryConsumer: ConsumerDefinition = {
   maxWaiting: 64,
 };
 
+/** Shared by all schedulers: whoever gets the end of a request writes its record to the ledger. */
+export const settlerConsumer: ConsumerDefinition = {
+  stream: streams.settlement.name,
+  name: 'settler',
+  filter: subjects.event('*', '*', '*'),
+  ackWaitMs: 30_000,
+  // An account that is not settled stays open.
+  maxDeliver: -1,
+  maxAckPending: 2_000,
+  maxWaiting: 64,
+};
+
+/** Nobody pulls from it: what it has before it is the number of nodes wanted, which is what KEDA's scaler reads. */
+export const wakeConsumer = (cluster: string): ConsumerDefinition => ({
+  stream: streams.wakes.name,
+  name: cluster,
+  filter: subjects.wake(cluster, '*'),
+  ackWaitMs: 30_000,
+  maxDeliver: -1,
+  maxAckPending: 1,
+  maxWaiting: 1,
+});
+
 /** The consumers that a deployment with these clusters needs. */
 export const consumersFor = (clusters: readonly string[]): ConsumerDefinition[] => [
   ...priorities.map(requestConsumer),
   ...clusters.map(jobConsumer),
+  ...clusters.map(wakeConsumer),
   advisoryConsumer,
+  settlerConsumer,
 ];
 
 export const buckets = {
@@ -205,11 +286,35 @@ export const buckets = {
     description: 'What a node of each cluster costs, with source and time.',
     history: 10,
   },
-  /** `active` → Policy; `models` → Catalogue. */
+  /** `active` → Policy; `models` → Catalogue; `cordon.<cluster>` → Cordon. */
   policy: { name: 'LLM_POLICY', description: 'The policy in force and the models on offer.', history: 10 },
+  /** `<API key id>` → Reservations. */
+  budgets: {
+    name: 'LLM_BUDGETS',
+    description: 'What API keys with a budget may still be charged for requests under way.',
+    history: 1,
+  },
+  /** `<cluster>` → Profile. */
+  profiles: {
+    name: 'LLM_PROFILES',
+    description: 'What was last measured of each cluster: what is known of one that has no node now.',
+    history: 1,
+  },
+  /** `<duty>` → who does it now. In files: the revisions are fences, and must never begin again. */
+  leases: {
+    name: 'LLM_LEASES',
+    description: 'Who holds each duty that only one process may do.',
+    history: 1,
+    markerTtlMs: minuteMs,
+  },
 } as const satisfies Record<string, BucketDefinition>;
 
-export const policyKeys = { active: 'active', models: 'models' } as const;
+export const policyKeys = {
+  active: 'active',
+  models: 'models',
+  /** Present while the cluster shall get nothing new; `'*'` gives the pattern of all. */
+  cordon: (cluster: string) => `cordon.${cluster}`,
+} as const;
 
 /** Attempts at one request before it is given up; the last failure is then the request's outcome. */
 export const maxAttempts = 5;

@@ -23,8 +23,16 @@ export const subjects = {
   cancel: (tenant: string, request: string) => `llm.cancel.${tenant}.${request}`,
   /** Why the scheduler chose what it chose. */
   decision: (tenant: string, request: string) => `llm.decision.${tenant}.${request}`,
+  /** What a request cost, once it has ended. */
+  ledger: (tenant: string, request: string) => `llm.ledger.${tenant}.${request}`,
   /** What nobody could process, by reason. */
   deadLetter: (reason: string, request: string) => `llm.dlq.${reason}.${request}`,
+  /** A node that is wanted at a cluster; `node` counts from 1. */
+  wake: (cluster: string, node: number | '*') => `llm.wake.${cluster}.${node}`,
+  /** A signature's nonce that has been used; `hash` is the SHA-256 of key and nonce, in hex. */
+  nonce: (hash: string) => `llm.nonce.${hash}`,
+  /** The server saying that a stream has a new leader. */
+  leaderElected: (stream: string) => `$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.${stream}`,
 } as const;
 
 /** The request id is the last token of every subject that has one. */

@@ -135,3 +135,25 @@ test('an end whose units are not all here is a gap', () => {
   assert.equal(transcript.accept(end), 'applied');
   assert.ok(transcript.complete);
 });
+
+test('deltas that are begun again by another owner are a conflict, not a continuation', () => {
+  const transcript = new Transcript();
+  transcript.accept(open(1, 0, 1, 'deltas'));
+  assert.equal(transcript.accept({ v: 1, k: 'deltas', f: 1, i: 0, d: [[{ a: 1 }]] }), 'applied');
+  assert.equal(transcript.accept(open(1, 0, 1, 'deltas')), 'applied');
+  transcript.accept({ v: 1, k: 'claim', f: 2 });
+  assert.equal(transcript.accept(open(2, 0, 2, 'deltas')), 'conflict');
+});
+
+test('a rebuilt reply extends what was heard only if it says the same', () => {
+  const said = (fence: number, size: number, shift = 0) => {
+    const transcript = new Transcript();
+    transcript.accept(open(fence, 0, 1));
+    transcript.accept(tokens(fence, 0, size, shift));
+    return transcript;
+  };
+  assert.ok(said(1, 5).extends(said(1, 3)));
+  assert.ok(said(2, 3).extends(said(1, 3)));
+  assert.ok(!said(1, 3).extends(said(1, 5)));
+  assert.ok(!said(1, 5).extends(said(1, 3, 1)));
+});

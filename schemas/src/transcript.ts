@@ -42,6 +42,11 @@ export class Transcript {
     return this.outcome !== undefined && this.units.length >= this.outcome.units;
   }
 
+  /** Whether every unit of `other` is here, in its place. A body agrees with any: it is shown only as a whole. */
+  extends(other: Transcript): boolean {
+    return this.mode === 'body' || other.units.every((unit, index) => sameUnit(this.units[index], unit));
+  }
+
   accept(reply: Reply): Acceptance {
     if (reply.f < this.fence) return 'stale';
     switch (reply.k) {
@@ -52,6 +57,8 @@ export class Transcript {
         return this.#begin(reply);
       case 'end':
         return this.#end(reply);
+      case 'wait':
+        return 'stale';
       default:
         return this.#add(reply);
     }
@@ -64,7 +71,8 @@ export class Transcript {
       // Nothing of a body is shown before it is whole, so an attempt replaces it.
       if (this.units.length > 0) this.restarts++;
       this.units.length = 0;
-    } else if (this.units.length > 0 && open.mode !== this.mode) {
+    } else if (this.units.length > 0 && (open.mode !== this.mode || open.mode === 'deltas')) {
+      // Deltas cannot be continued: another owner says another answer, from its beginning.
       return 'conflict';
     }
     this.fence = open.f;

@@ -23,7 +23,7 @@ export async function publishIfLast(
   stream: string,
   subject: string,
   data: string,
-  options: { guard: string; lastSeq: number; headers?: MsgHdrs; giveUpAfterMs?: number },
+  options: { guard: string; lastSeq: number; headers?: MsgHdrs; giveUpAfterMs?: number; ttlMs?: number },
 ): Promise<number | null> {
   const giveUpAtMs = Date.now() + (options.giveUpAfterMs ?? 10_000);
   let unanswered = false;
@@ -33,6 +33,7 @@ export async function publishIfLast(
         timeout: 1_500,
         expect: { lastSubjectSequence: options.lastSeq, lastSubjectSequenceSubject: options.guard },
         ...(options.headers ? { headers: options.headers } : {}),
+        ...(options.ttlMs === undefined ? {} : { ttl: `${Math.ceil(options.ttlMs / 1_000)}s` }),
       });
       return ack.seq;
     } catch (error) {

@@ -43,13 +43,16 @@ export async function ensureStream(
 const streamConfig = (stream: StreamDefinition, replicas: number) => ({
   name: stream.name,
   description: stream.description,
-  subjects: [...stream.subjects],
+  ...(stream.source === undefined
+    ? { subjects: [...stream.subjects] }
+    : { sources: [{ name: stream.source }] }),
   retention: stream.retention === 'workqueue' ? RetentionPolicy.Workqueue : RetentionPolicy.Limits,
-  storage: stream.storage === 'file' ? StorageType.File : StorageType.Memory,
+  // One server would lose what it holds in memory with its restart; of three, two keep it.
+  storage: stream.storage === 'file' || replicas === 1 ? StorageType.File : StorageType.Memory,
   discard: stream.discard === 'new' ? DiscardPolicy.New : DiscardPolicy.Old,
-  // A replay buffer that survives a node is worth less than its writes cost.
-  num_replicas: stream.storage === 'memory' ? 1 : replicas,
+  num_replicas: replicas,
   allow_direct: stream.allowDirect,
+  ...(stream.allowMessageTtl ? { allow_msg_ttl: true } : {}),
   ...(stream.maxAgeMs === undefined ? {} : { max_age: nanos(stream.maxAgeMs) }),
   ...(stream.maxMsgs === undefined ? {} : { max_msgs: stream.maxMsgs }),
   ...(stream.maxBytes === undefined ? {} : { max_bytes: stream.maxBytes }),
@@ -86,4 +89,9 @@ export async function ensureConsumer(jsm: JetStreamManager, consumer: ConsumerDe
 
 /** Creates the bucket unless it exists. */
 export const ensureBucket = (js: JetStreamClient, bucket: BucketDefinition, replicas: number): Promise<KV> =>
-  new Kvm(js).create(bucket.name, { description: bucket.description, history: bucket.history, replicas });
+  new Kvm(js).create(bucket.name, {
+    description: bucket.description,
+    history: bucket.history,
+    replicas,
+    ...(bucket.markerTtlMs === undefined ? {} : { markerTTL: bucket.markerTtlMs }),
+  });

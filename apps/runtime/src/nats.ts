@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect, type NatsConnection, nkeyAuthenticator, type TlsOptions } from 'nats';
+import {
+  connect,
+  type NatsConnection,
+  type NodeConnectionOptions,
+  nkeyAuthenticator,
+  type TlsOptions,
+} from 'nats';
+import { batchWrites } from './batched-writes.ts';
 import type { CommonEnv } from './env.ts';
 import type { Logger } from './log.ts';
 
@@ -18,8 +25,14 @@ export type Nats = {
 /**
  * Connects, waiting for the server as long as it takes and reconnecting for ever.
  * Requests and JetStream publishes time out after 2 s, so that they can be repeated with the same message id.
+ * @param overrides connection options of a caller that is no daemon: a library must not wait for ever
  */
-export async function connectNats(name: string, env: CommonEnv, log: Logger): Promise<Nats> {
+export async function connectNats(
+  name: string,
+  env: CommonEnv,
+  log: Logger,
+  overrides: NodeConnectionOptions = {},
+): Promise<Nats> {
   const tls = tlsOptions(env);
   const nc = await connect({
     name,
@@ -37,7 +50,9 @@ export async function connectNats(name: string, env: CommonEnv, log: Logger): Pr
     noAsyncTraces: true,
     // A hub that restarts may refuse a user twice while it loads; giving up for good would need a person.
     ignoreAuthErrorAbort: true,
+    ...overrides,
   });
+  batchWrites(nc);
   const options = { timeout: 2_000, ...(env.NATS_DOMAIN ? { domain: env.NATS_DOMAIN } : {}) };
   const listeners = new Set<() => void>();
   let connected = true;
@@ -48,6 +63,7 @@ export async function connectNats(name: string, env: CommonEnv, log: Logger): Pr
         log.warn('nats disconnected');
       } else if (status.type === 'reconnect') {
         connected = true;
+        batchWrites(nc);
         log.info('nats reconnected');
         for (const listener of listeners) listener();
       } else if (status.type === 'error') {

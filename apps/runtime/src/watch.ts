@@ -21,16 +21,16 @@ export async function watchBucket<T>(
   },
 ): Promise<{ stop(): void }> {
   const kv = await new Kvm(nats.js).open(options.bucket);
-  let outstanding = 0;
-  for await (const _ of await kv.keys(options.key)) outstanding++;
+  let isEmpty = true;
+  for await (const _ of await kv.keys(options.key)) isEmpty = false;
   const watcher = await kv.watch({ key: options.key });
   const present = Promise.withResolvers<void>();
-  if (outstanding === 0) present.resolve();
+  if (isEmpty) present.resolve();
   void (async () => {
     for await (const entry of watcher) {
       apply(entry);
-      outstanding--;
-      if (outstanding === 0) present.resolve();
+      // Marks of deleted keys are delivered among the present values; only the server knows which is the last.
+      if (entry.delta === 0) present.resolve();
     }
   })();
   await present.promise;

@@ -1,5 +1,8 @@
 import { z } from 'zod';
-import { clusterId, priority, requestId, tenantId } from '../names.ts';
+import { clusterId, endpoint, priority, requestId, tenantId } from '../names.ts';
+import { policy } from './policy.ts';
+import { report } from './report.ts';
+import { tariff } from './tariff.ts';
 
 /** Why a cluster was not chosen. `permanent` reasons will not go away by waiting. */
 export const rejectionCodes = [
@@ -8,6 +11,7 @@ export const rejectionCodes = [
   'context-too-small',
   'model-hash-differs',
   'excluded',
+  'cordoned',
   'booting',
   'draining',
   'backend-down',
@@ -30,14 +34,74 @@ const candidate = z.strictObject({
   load: z.int(),
   reportAgeMs: z.number().optional(),
   usdPerHour: z.number().optional(),
-  usdPer1k: z.number().optional(),
-  predicted: z
-    .strictObject({ ttftMs: z.number(), tpotMs: z.number(), totalMs: z.number(), usd: z.number() })
+  /** Present when the price is past its time of validity: it then counts as dearer. */
+  priceStale: z.literal(true).optional(),
+  /** Three costs that are never mixed. */
+  costs: z
+    .strictObject({
+      /** USD per 1,000 output tokens with all slots busy; for display and for the caller's ceiling. */
+      nominalUsdPer1k: z.number().optional(),
+      /** USD that this request is expected to add to the bill; what the choice compares. */
+      marginalUsd: z.number().optional(),
+      /** USD per 1,000 output tokens that the cluster has really cost lately, idle and boot time included. */
+      realisedUsdPer1k: z.number().optional(),
+    })
     .optional(),
+  predicted: z.strictObject({ ttftMs: z.number(), tpotMs: z.number(), totalMs: z.number() }).optional(),
+  /** Prompt tokens believed to be in the cluster's cache. */
+  cachedTokens: z.number().optional(),
   /** Lower is better; only of candidates that could take the request. */
   score: z.number().optional(),
   rejection: z.strictObject({ code: z.enum(rejectionCodes), detail: z.string() }).optional(),
 });
+
+/** All that a decision rests on; `decide()` gives the same answer from it again, number by number. No prompt text. */
+export const decisionInputs = z.strictObject({
+  policy,
+  /** Drawn for this decision, in [0, 1). */
+  random: z.number(),
+  incumbent: z.strictObject({ cluster: clusterId, sinceMs: z.number() }).exactOptional(),
+  ask: z.strictObject({
+    request: z.strictObject({
+      endpoint,
+      priority,
+      deadlineAtMs: z.number(),
+      maxUsdPer1k: z.number().positive().optional(),
+    }),
+    model: z.string(),
+    estimate: z.strictObject({
+      promptTokens: z.number(),
+      outputTokens: z.number(),
+      outputTokensHigh: z.number(),
+      outputBasis: z.enum(['learned', 'assumed']),
+    }),
+    leave: clusterId.exactOptional(),
+    modelHash: z.string().exactOptional(),
+  }),
+  candidates: z.array(
+    z.strictObject({
+      view: z.strictObject({
+        cluster: clusterId,
+        phase: z.enum([...report.shape.phase.options, 'silent']),
+        reportAgeMs: z.number().exactOptional(),
+        slots: z.int(),
+        nodes: z.int(),
+        model: report.shape.model.unwrap().exactOptional(),
+        rates: report.shape.rates.unwrap().exactOptional(),
+        bootMs: z.number().exactOptional(),
+      }),
+      load: z.int(),
+      tariff: tariff.exactOptional(),
+      breaker: z.strictObject({ allowed: z.boolean(), detail: z.string(), opens: z.int() }),
+      cordon: z.string().exactOptional(),
+      idleMs: z.number().exactOptional(),
+      residual: z.number().exactOptional(),
+      cachedTokens: z.number().exactOptional(),
+      realisedUsdPer1k: z.number().exactOptional(),
+    }),
+  ),
+});
+export type DecisionInputs = z.infer<typeof decisionInputs>;
 
 /** Why the scheduler did what it did; `llm.decision.<tenant>.<request>`. */
 export const decisionRecord = z.strictObject({
@@ -58,6 +122,10 @@ export const decisionRecord = z.strictObject({
   /** The rule that settled it, e.g. `lowest-score`, `incumbent-kept`, `only-candidate`. */
   rule: z.string(),
   candidates: z.array(candidate),
+  /** How long a refused request should wait before it is sent again, in ms; absent where nobody knows. */
+  retryAfterMs: z.number().optional(),
+  /** Absent for large fleets, whose records would be too large, and where the policy wants none. */
+  inputs: decisionInputs.optional(),
 });
 export type DecisionRecord = z.infer<typeof decisionRecord>;
 export type RejectionCode = (typeof rejectionCodes)[number];

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { agentId } from '../names.ts';
+import { agentId, priority } from '../names.ts';
 import { outcome } from './outcome.ts';
+import { portion } from './portion.ts';
 
 /**
  * What became of a request; `llm.evt.<writer>.<tenant>.<request>`, each published with compare-and-set on the last
@@ -41,6 +42,12 @@ export const event = z.discriminatedUnion('state', [
     atMs: z.number(),
     outcome,
     bodyHash: z.string().optional(),
+    /** On whose account it ran: id of the API key, name of the model, band. Absent when the writer does not know. */
+    key: z.string().optional(),
+    model: z.string().optional(),
+    priority: priority.optional(),
+    /** Who said which tokens. Absent: the writer does not know; empty: nobody said anything. */
+    metered: z.array(portion).optional(),
   }),
 ]);
 export type Event = z.infer<typeof event>;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { clusterId } from '../names.ts';
+import { tokenPrices } from './portion.ts';
 import { request } from './request.ts';
 
 /** One attempt at a request, assigned to one cluster; on `llm.job.<cluster>.<request>`. */
@@ -11,8 +12,8 @@ export const job = z.strictObject({
   attempt: z.int().min(1),
   /** How long the scheduler held the request, by its own clock, in ms. */
   queueMs: z.number().min(0),
-  /** Nominal $/1K output tokens of the cluster when it was chosen; absent while no rate has been measured. */
-  usdPer1k: z.number().min(0).optional(),
+  /** Of the cluster when it was chosen. */
+  ...tokenPrices,
   /** The model hash that the cluster reported when it was chosen: a continuation needs the same. */
   modelHash: z.string().optional(),
 });

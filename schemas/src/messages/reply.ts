@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { outcome } from './outcome.ts';
+import { portion, tokenPrices } from './portion.ts';
 
 /**
  * What a reader receives on `llm.reply.<writer>.<tenant>.<request>`. Field names are short because there may be one
@@ -37,7 +38,11 @@ export const reply = z.discriminatedUnion('k', [
     queueMs: z.number(),
     /** From the agent's receipt of the job to the backend's first output, in ms. */
     backendMs: z.number(),
-    usdPer1k: z.number().optional(),
+    ...tokenPrices,
+    /** Tokens of the prompt, as soon as the backend has told them. */
+    promptTokens: z.int().min(0).optional(),
+    /** What earlier attempts said of this reply, when this one continues them. */
+    earlier: z.array(portion).optional(),
     bodyHash: z.string().optional(),
   }),
   /**
@@ -61,6 +66,11 @@ export const reply = z.discriminatedUnion('k', [
   }),
   /** Slice `i` of the JSON text of the answer. */
   z.strictObject({ ...base, k: z.literal('body'), i: z.int().min(0), t: z.string() }),
+  /**
+   * Nobody can take the request yet, and about how long that will last, in ms, when anybody knows. From a scheduler, with
+   * fence 0; it changes nothing of the reply, and may be lost.
+   */
+  z.strictObject({ ...base, k: z.literal('wait'), etaMs: z.number().min(0).optional() }),
   /** The committed outcome. `f` is the fence of the agent, or the sequence of the `ended` event of any other writer. */
   z.strictObject({ ...base, k: z.literal('end'), outcome }),
 ]);

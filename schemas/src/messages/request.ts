@@ -13,6 +13,8 @@ const envelope = {
   deadlineAtMs: z.number(),
   /** The dearest cluster that may answer, by nominal $/1K output tokens. */
   maxUsdPer1k: z.number().positive().optional(),
+  /** Id of the API key that is charged; set by the ingress. */
+  key: z.string().min(1).max(64).optional(),
   /** Hash of the body as the client sent it, where a repeated submission must be told from another request. */
   bodyHash: z.string().max(64).optional(),
 };
