@@ -37,7 +37,8 @@ async function runAgainstSystem({ command: [file = '', ...args], cwd, models }: 
         },
       ],
     },
-    env: { ingress: { API_KEYS_FILE: writeKeys() } },
+    // Most of the tests set no `max_tokens`: a small model then often talks until its context is full.
+    env: { ingress: { API_KEYS_FILE: writeKeys(), DEADLINE_DEFAULT_MS: '600000' } },
     say,
   });
   const pytest = spawn(file, args, {

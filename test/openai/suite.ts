@@ -53,7 +53,7 @@ export async function ensureSuite(say: Say): Promise<Suite> {
       '-m',
       'pytest',
       '-n',
-      '2',
+      '6',
       '--durations',
       '0',
       '--durations-min',

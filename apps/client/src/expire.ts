@@ -1,20 +1,27 @@
-import { type Nats, publishIfLast } from '@drover/runtime';
-import { type Event, type Outcome, streams, subjects } from '@drover/schemas';
-import { lastEvent } from './replay.ts';
+import { EventLog, type Nats } from '@drover/runtime';
+import { accountOf, type Event, type Outcome, type Portion, type Request } from '@drover/schemas';
 
 /**
  * Commits `deadline_exceeded` as the outcome unless there is one already; resolves to the outcome that stands.
  * Needs the right to write events as `writer`.
+ * @param known what the ledger is to be told: whose request it is, and who has said what; absent where that is not known
  */
-export async function expire(nats: Nats, writer: string, tenant: string, id: string): Promise<Outcome> {
+export async function expire(
+  nats: Nats,
+  writer: string,
+  tenant: string,
+  id: string,
+  known: { readonly request?: Request; readonly metered?: readonly Portion[] } = {},
+): Promise<Outcome> {
   const outcome: Outcome = {
     status: 'failed',
     code: 'deadline_exceeded',
     message: 'The deadline passed before the answer was complete.',
     units: 0,
   };
+  const log = new EventLog(nats, tenant, id);
   while (true) {
-    const last = await lastEvent(nats, tenant, id);
+    const last = await log.last();
     if (last?.event.state === 'ended') return last.event.outcome;
     const ended: Event = {
       v: 1,
@@ -22,14 +29,9 @@ export async function expire(nats: Nats, writer: string, tenant: string, id: str
       attempt: last?.event.attempt ?? 0,
       atMs: Date.now(),
       outcome,
+      ...(known.request === undefined ? {} : accountOf(known.request)),
+      ...(known.metered === undefined ? {} : { metered: [...known.metered] }),
     };
-    const seq = await publishIfLast(
-      nats,
-      streams.events.name,
-      subjects.event(writer, tenant, id),
-      JSON.stringify(ended),
-      { guard: subjects.event('*', tenant, id), lastSeq: last?.seq ?? 0 },
-    );
-    if (seq !== null) return outcome;
+    if ((await log.write(writer, ended, last?.seq ?? 0)) !== null) return outcome;
   }
 }

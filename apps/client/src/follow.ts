@@ -1,8 +1,8 @@
-import type { Nats } from '@drover/runtime';
-import { lastMessage } from '@drover/runtime';
+import { lastMessage, type Nats } from '@drover/runtime';
 import { type RequestId, streams, subjects, type TenantId } from '@drover/schemas';
 import { publishCancel } from './cancel.ts';
 import { expire } from './expire.ts';
+import { isQueued } from './queued.ts';
 import { ReplyReader, type Submission } from './reader.ts';
 
 export type FollowOptions = {
@@ -12,6 +12,8 @@ export type FollowOptions = {
   readonly from?: number;
   readonly deadlineAtMs?: number;
   readonly expireAs?: string;
+  /** This connection may read decisions: what was assigned is then told from what nobody knows. */
+  readonly readsDecisions?: boolean;
 };
 
 /** An id of which nothing is found within this time was never accepted, or too long ago. */
@@ -28,14 +30,7 @@ export function follow(nats: Nats, options: FollowOptions): Submission {
     ...(expireAs === undefined ? {} : { expire: () => expire(nats, expireAs, tenant, id) }),
   });
   reader.mend();
-  setTimeout(async () => {
-    if (reader.known) return;
-    const queued = await lastMessage(nats, streams.requests.name, subjects.request('*', tenant, id)).catch(
-      () => null,
-    );
-    if (queued !== null || reader.known) return;
-    reader.finish({ status: 'failed', code: 'not_found', message: `No request ${id} is known.`, units: 0 });
-  }, unknownAfterMs).unref();
+  endIfUnknown(nats, reader, options);
   return {
     id,
     duplicate: true,
@@ -44,4 +39,29 @@ export function follow(nats: Nats, options: FollowOptions): Submission {
     cancel: () => publishCancel(nats, tenant, id),
     close: () => reader.close(),
   };
+}
+
+/** Ends the reply with `not_found` once JetStream has said that it knows nothing of the request. */
+function endIfUnknown(nats: Nats, reader: ReplyReader, options: FollowOptions): void {
+  const { id } = options;
+  const look = async () => {
+    if (reader.known || reader.closed) return;
+    // As long as JetStream can say nothing, the request may well be there.
+    const alive = reader.hasLooked ? await isAlive(nats, options).catch(() => undefined) : undefined;
+    if (alive || reader.known || reader.closed) return;
+    if (alive === undefined) setTimeout(look, unknownAfterMs).unref();
+    else
+      reader.finish({ status: 'failed', code: 'not_found', message: `No request ${id} is known.`, units: 0 });
+  };
+  setTimeout(look, unknownAfterMs).unref();
+}
+
+/**
+ * Whether a request without events waits somewhere: for a cluster, or as a job that no agent has claimed yet. Only a
+ * decision tells of the second, and not everybody may read those.
+ */
+async function isAlive(nats: Nats, { tenant, id, readsDecisions }: FollowOptions): Promise<boolean> {
+  if (await isQueued(nats, tenant, id)) return true;
+  if (!readsDecisions) return false;
+  return (await lastMessage(nats, streams.decisions.name, subjects.decision(tenant, id))) !== null;
 }

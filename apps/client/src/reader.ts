@@ -1,7 +1,9 @@
-import type { Nats } from '@drover/runtime';
+import { apiErrors, EventLog, isApiError, type Nats } from '@drover/runtime';
 import {
+  meter,
   type OpenReply,
   type Outcome,
+  type Portion,
   parseMessage,
   type Reply,
   type RequestId,
@@ -12,13 +14,15 @@ import {
 } from '@drover/schemas';
 import type { Msg, Subscription } from 'nats';
 import { Channel } from './channel.ts';
-import { lastEvent, replay } from './replay.ts';
+import { replay } from './replay.ts';
 
 export type ReplyEvent =
   /** An attempt began, or took over. */
   | { readonly kind: 'open'; readonly open: OpenReply }
   /** Units `at … at + units.length - 1`: without gaps, in order, each exactly once. */
   | { readonly kind: 'units'; readonly at: number; readonly units: readonly Unit[] }
+  /** Nobody can take the request yet; about how long that will last, in ms, when anybody knows. */
+  | { readonly kind: 'waiting'; readonly etaMs: number | undefined }
   /** Exactly one, the last. */
   | { readonly kind: 'end'; readonly outcome: Outcome };
 
@@ -42,8 +46,11 @@ export type ReaderOptions = {
   readonly from?: number;
   /** When the reader gives up; wall clock, ms. Absent: never. */
   readonly deadlineAtMs?: number;
-  /** Makes the outcome when the deadline has passed and nobody else has; resolves to the committed one. */
-  readonly expire?: () => Promise<Outcome>;
+  /**
+   * Makes the outcome when the deadline has passed and nobody else has; resolves to the committed one. `metered` is who
+   * has said which tokens, as far as this reader has heard.
+   */
+  readonly expire?: (metered: Portion[]) => Promise<Outcome>;
 };
 
 // Timers hold no process alive: the connection does, and without it there is nothing to wait for.
@@ -62,9 +69,12 @@ const replaysMax = 8;
  */
 export class ReplyReader {
   readonly events = new Channel<ReplyEvent>();
+  /** Called once, when nothing is read any more. */
+  onClose: (() => void) | undefined;
   readonly #nats: Nats;
   readonly #options: ReaderOptions;
   readonly #subscription: Subscription;
+  readonly #subjectEnd: string;
   #transcript = new Transcript();
   #emitted: number;
   #openEmitted = 0;
@@ -85,6 +95,7 @@ export class ReplyReader {
     this.#nats = nats;
     this.#options = options;
     this.#emitted = options.from ?? 0;
+    this.#subjectEnd = `.${options.tenant}.${options.id}`;
     this.#subscription = nats.nc.subscribe(subjects.reply('*', options.tenant, options.id), {
       callback: (error, message) => (error ? this.mend() : this.#receive(message)),
     });
@@ -107,6 +118,16 @@ export class ReplyReader {
   }
   #sawEvent = false;
 
+  /** Whether JetStream has said, at least once, all that it knows of the request. */
+  get hasLooked(): boolean {
+    return this.#hasLooked;
+  }
+  #hasLooked = false;
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -115,6 +136,7 @@ export class ReplyReader {
     this.#subscription.unsubscribe();
     this.#nats.offReconnect(this.#onReconnect);
     this.events.end();
+    this.onClose?.();
   }
 
   /** Ends the reply with an outcome of the reader's own. */
@@ -145,10 +167,13 @@ export class ReplyReader {
   }
 
   #receive(message: Msg): void {
+    // What another tenant makes the server deliver here keeps the subject it was stored on.
+    if (!message.subject.endsWith(this.#subjectEnd)) return;
     const parsed = parseMessage(reply, message.data);
     if (!parsed.ok) return;
     this.#silence = silenceMs;
-    if (this.#mending) this.#meanwhile.push(parsed.value);
+    if (parsed.value.k === 'wait') this.events.push({ kind: 'waiting', etaMs: parsed.value.etaMs });
+    else if (this.#mending) this.#meanwhile.push(parsed.value);
     else this.#accept(parsed.value);
   }
 
@@ -170,21 +195,41 @@ export class ReplyReader {
 
   async #readStored(): Promise<void> {
     const { tenant, id } = this.#options;
-    const last = await lastEvent(this.#nats, tenant, id);
-    const stored = await replay(this.#nats, tenant, id);
+    // Without the event log, what was said still counts.
+    const last = await new EventLog(this.#nats, tenant, id).last().catch(() => undefined);
+    // The stream lives in memory: where it is gone, nothing is known to have been said.
+    const stored = await replay(this.#nats, tenant, id).catch((error) => {
+      if (isApiError(error, apiErrors.streamNotFound)) return [];
+      throw error;
+    });
     if (this.#closed) return;
-    const rebuilt = new Transcript();
-    for (const message of stored) rebuilt.accept(message);
-    // A log whose beginning aged out rebuilds nothing; what is already here is then the better start.
-    if (rebuilt.units.length >= this.#transcript.units.length) this.#transcript = rebuilt;
-    else for (const message of stored) this.#transcript.accept(message);
-    for (const message of this.#meanwhile.splice(0)) this.#transcript.accept(message);
-    if (last !== null) {
+    if (last !== undefined) this.#hasLooked = true;
+    if (!this.#rebuild(stored)) {
+      this.#conflict();
+      return;
+    }
+    if (last) {
       this.#sawEvent = true;
       this.#bodyHash = last.event.bodyHash;
       if (last.event.state === 'ended') this.#learnOutcome(last.event.outcome, last.seq);
     }
     this.#emit();
+  }
+
+  /** Takes what is stored, and what came meanwhile. False when it contradicts what was handed on already. */
+  #rebuild(stored: readonly Reply[]): boolean {
+    const before = this.#transcript;
+    const rebuilt = new Transcript();
+    for (const message of stored) rebuilt.accept(message);
+    // The stream may have missed what this reader heard: who owns the request, and where that owner began.
+    if (before.open !== undefined) rebuilt.accept(before.open);
+    rebuilt.accept({ v: 1, k: 'claim', f: before.fence });
+    const heard = this.#meanwhile.splice(0);
+    // A log whose beginning aged out rebuilds nothing; what is already here is then the better start.
+    if (rebuilt.units.length < before.units.length) heard.unshift(...stored);
+    else if (rebuilt.extends(before)) this.#transcript = rebuilt;
+    else return false;
+    return heard.every((message) => this.#transcript.accept(message) !== 'conflict');
   }
 
   #learnOutcome(outcome: Outcome, seq: number): void {
@@ -195,14 +240,10 @@ export class ReplyReader {
       outcome,
     });
     if (answer !== 'gap') return;
+    // Nothing more will be said: what is not there within seconds will not come.
+    this.#silence = silenceMs;
     this.#fruitless++;
-    if (this.#fruitless < replaysMax) return;
-    this.finish({
-      status: 'failed',
-      code: 'result_lost',
-      message: 'The request was completed, but part of its reply is no longer stored.',
-      units: this.#emitted,
-    });
+    if (this.#fruitless >= replaysMax) this.finish(this.#lost());
   }
 
   #conflict(): void {
@@ -252,8 +293,24 @@ export class ReplyReader {
       message: 'The deadline passed before the answer was complete.',
       units: this.#emitted,
     };
-    const made = this.#options.expire?.() ?? Promise.resolve(late);
+    const made = this.#options.expire?.(meter(this.#transcript)) ?? Promise.resolve(late);
     // JetStream unreachable: the client must still be told, and its deadline has passed.
-    void made.catch(() => late).then((outcome) => this.finish(outcome));
+    void made.catch(() => late).then((outcome) => this.#finishLate(outcome));
+  }
+
+  /** The reply may have ended just before its deadline, with units that were missed: a shorter one must not pass for it. */
+  async #finishLate(outcome: Outcome): Promise<void> {
+    if (outcome.units > this.#emitted) await this.#readStored().catch(() => {});
+    this.finish(outcome.units > this.#emitted ? this.#lost() : outcome);
+  }
+
+  /** What a reader hears of an outcome whose reply it cannot have as a whole. */
+  #lost(): Outcome {
+    return {
+      status: 'failed',
+      code: 'result_lost',
+      message: 'The request was completed, but part of its reply is no longer stored.',
+      units: this.#emitted,
+    };
   }
 }

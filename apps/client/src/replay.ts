@@ -1,6 +1,5 @@
 import type { Nats } from '@drover/runtime';
-import { lastMessage } from '@drover/runtime';
-import { type Event, event, parseMessage, type Reply, reply, streams, subjects } from '@drover/schemas';
+import { parseMessage, type Reply, reply, streams, subjects } from '@drover/schemas';
 import { AckPolicy, DeliverPolicy } from '@nats-io/jetstream';
 import { nanos, nuid } from 'nats';
 
@@ -34,16 +33,4 @@ export async function replay(nats: Nats, tenant: string, id: string): Promise<Re
   }
   await nats.jsm.consumers.delete(streams.replies.name, info.name).catch(() => {});
   return replies;
-}
-
-/** The last event of a request: the truth about its state. Null when none was written (yet, or any more). */
-export async function lastEvent(
-  nats: Nats,
-  tenant: string,
-  id: string,
-): Promise<{ seq: number; event: Event } | null> {
-  const last = await lastMessage(nats, streams.events.name, subjects.event('*', tenant, id));
-  if (last === null) return null;
-  const parsed = parseMessage(event, last.data);
-  return parsed.ok ? { seq: last.seq, event: parsed.value } : null;
 }

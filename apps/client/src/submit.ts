@@ -55,7 +55,9 @@ export async function submit(
     tenant,
     id,
     deadlineAtMs,
-    ...(expireAs === undefined ? {} : { expire: () => expire(nats, expireAs, tenant, id) }),
+    ...(expireAs === undefined
+      ? {}
+      : { expire: (metered) => expire(nats, expireAs, tenant, id, { request, metered }) }),
   });
   let duplicate: boolean;
   try {
@@ -67,7 +69,7 @@ export async function submit(
   if (duplicate) reader.mend();
   const cancel = () => publishCancel(nats, tenant, id);
   if (options.signal?.aborted) cancel();
-  options.signal?.addEventListener('abort', cancel, { once: true });
+  else cancelOnAbort(reader, cancel, options.signal);
   return {
     id,
     duplicate,
@@ -76,6 +78,13 @@ export async function submit(
     cancel,
     close: () => reader.close(),
   };
+}
+
+/** Signals outlive requests: a listener stays only as long as there is something to cancel. */
+function cancelOnAbort(reader: ReplyReader, cancel: () => void, signal: AbortSignal | undefined): void {
+  if (signal === undefined || reader.closed) return;
+  signal.addEventListener('abort', cancel, { once: true });
+  reader.onClose = () => signal.removeEventListener('abort', cancel);
 }
 
 /** True when the id had been accepted before. */
