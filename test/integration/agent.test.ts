@@ -55,7 +55,7 @@ test('a streamed job is answered token by token, committed once, and acked', asy
     usage: { promptTokens: 3, completionTokens: 12, cachedTokens: 0 },
   });
   const kinds = ear.replies.map(({ k }) => k).filter((k, i, all) => k !== all[i - 1]);
-  assert.deepEqual(kinds, ['open', 'tokens', 'end']);
+  assert.deepEqual(kinds, ['open', 'tokens', 'claim', 'end']);
   assert.deepEqual(await statesOf(nats, job.request.id), ['running', 'ended']);
   await eventually(async () => assert.equal(await hasJob(nats, job), false));
   assert.equal(bed.fake.counters.generations, 1);

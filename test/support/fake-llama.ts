@@ -33,6 +33,8 @@ export type Faults = {
   stallAfterTokens?: number | undefined;
   /** Answers generations with this status and llama.cpp's error envelope. */
   status?: number | undefined;
+  /** A generation whose prompt has this word is answered as a crash inside llama.cpp would be: with 500. */
+  poison?: string | undefined;
   /** `/health` says that the model is loading. */
   loading?: boolean | undefined;
   /** Accepts connections and answers nothing at all. */
@@ -188,6 +190,11 @@ class Fake {
     this.bodies.push(body);
     if (this.faults.status !== undefined) {
       fail(response, this.faults.status, 'the fake was told to fail', 'server_error');
+      return;
+    }
+    const { poison } = this.faults;
+    if (poison !== undefined && (typeof prompt === 'string' ? prompt : detokenize(prompt)).includes(poison)) {
+      fail(response, 500, 'the prompt broke the fake', 'server_error');
       return;
     }
     const read = readPrompt(prompt);
@@ -367,6 +374,7 @@ if (import.meta.main) {
       tokens: { type: 'string', default: '32' },
       'ctx-size': { type: 'string', default: '4096' },
       alias: { type: 'string', default: 'smollm2-135m-instruct' },
+      poison: { type: 'string' },
     },
   });
   const fake = await startFakeLlama({
@@ -378,6 +386,7 @@ if (import.meta.main) {
     contextTokens: Number(values['ctx-size']),
     alias: values.alias,
   });
+  fake.faults.poison = values.poison;
   console.error(`listening on ${fake.url}`);
   for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(0));
 }

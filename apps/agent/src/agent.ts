@@ -13,7 +13,10 @@ import { HealthWatch } from './llama/watch.ts';
 import { type Metrics, showRates } from './metrics.ts';
 import { Acks } from './nats/acks.ts';
 import { followCancels } from './nats/cancels.ts';
+import { followReplayBuffer } from './nats/replay-buffer.ts';
+import type { ReplyWriter } from './nats/reply-writer.ts';
 import { type ReportBody, Reporter } from './nats/reporter.ts';
+import { SaidLately } from './nats/said-lately.ts';
 import { Slots } from './nats/slots.ts';
 import { receive } from './receive.ts';
 import { Running } from './running.ts';
@@ -48,19 +51,37 @@ export class Agent {
   /** Counts up with each coming and going, so that what was begun for an earlier one stops. */
   #epoch = 0;
 
-  constructor(options: { config: Config; nats: Nats; log: Logger; metrics: Metrics }) {
-    const { config, nats, log, metrics } = options;
-    const http = new LlamaHttp(config.LLAMA_URL);
+  /** @param options.http how llama.cpp is reached; by default at `LLAMA_URL` */
+  constructor(options: { config: Config; nats: Nats; log: Logger; metrics: Metrics; http?: LlamaHttp }) {
+    const { config, nats, log, metrics, http = new LlamaHttp(options.config.LLAMA_URL) } = options;
     const agent = config.AGENT_ID ?? agentId.parse(crypto.randomUUID());
     const running = new Running(() => this.#reporter.changed());
-    this.#reporter = new Reporter(nats, { cluster: config.CLUSTER, agent }, () => this.#report());
+    this.#reporter = new Reporter(
+      nats,
+      { cluster: config.CLUSTER, agent },
+      () => this.#report(),
+      () => running.size > 0,
+    );
     const watch = new HealthWatch(http, config.HEALTH_INTERVAL_MS, (health) => this.#onHealth(health));
-    this.#context = { config, agent, nats, log, metrics, http, meter: new Meter(), watch, running };
+    const saidLately = new SaidLately();
+    this.#context = {
+      config,
+      agent,
+      nats,
+      log,
+      metrics,
+      http,
+      meter: new Meter(),
+      watch,
+      running,
+      saidLately,
+    };
     this.#acks = new Acks(nats, log);
     this.#slots = new Slots({ nats, log, cluster: config.CLUSTER, work: (message) => this.#work(message) });
     this.#deferredTicker = setInterval(() => void this.#askDeferred(), deferredEveryMs);
     followCancels(nats, log, (tenant, id) => running.stop(tenant, id, 'cancelled'));
     nats.onReconnect(this.#repeat);
+    followReplayBuffer(nats, log, this.#repeat);
     this.#reporter.changed();
   }
 
@@ -74,22 +95,31 @@ export class Agent {
   };
 
   /**
-   * Takes no more work, lets running jobs finish for `DRAIN_MS`, gives the rest back, and resolves when everything is
-   * settled and sent. The NATS connection is the caller's to close.
+   * Takes no more work from now on, lets running jobs finish for `budgetMs`, gives the rest back, and resolves when no job
+   * runs. While one drain is under way another can only shorten it.
    */
-  async stop(): Promise<void> {
-    const { running, nats, watch, http, config } = this.#context;
+  async drain(budgetMs: number): Promise<void> {
+    const { running } = this.#context;
     this.#epoch++;
     this.#setPhase('draining');
     this.#slots.open(0);
-    await until(() => running.size === 0, config.DRAIN_MS);
+    await until(() => running.size === 0, budgetMs);
     running.stopAll('drain');
     await until(() => running.size === 0, settleMaxMs);
+  }
+
+  /**
+   * Drains for `DRAIN_MS`, and resolves when everything is settled and sent. The NATS connection is the caller's to close.
+   */
+  async stop(): Promise<void> {
+    const { nats, watch, http, config } = this.#context;
+    await this.drain(config.DRAIN_MS);
     await until(() => this.#acks.open === 0, settleMaxMs);
     watch.stop();
     clearInterval(this.#deferredTicker);
     nats.offReconnect(this.#repeat);
     this.#reporter.stop();
+    this.#context.saidLately.forgetAll();
     this.#slots.close();
     await http.close();
     await nats.nc.flush();
@@ -148,14 +178,14 @@ export class Agent {
     this.#reporter.changed();
   }
 
-  /** Some of what was said may have been lost with the connection: who still owns a request says it again. */
+  /**
+   * Some of what was said may have been lost, with the connection or with the leader of the replay buffer: who still owns a
+   * request, or ended it a moment ago, says it again.
+   */
   readonly #repeat = (): void => {
-    for (const attempt of this.#context.running.all) {
-      void stopUnlessOwner(attempt).then(() => {
-        attempt.writer.repeat();
-        setTimeout(() => attempt.writer.repeat(), repeatAgainMs);
-      });
-    }
+    const { running, saidLately } = this.#context;
+    for (const writer of saidLately.all) repeatTwice(writer);
+    for (const attempt of running.all) void stopUnlessOwner(attempt).then(() => repeatTwice(attempt.writer));
     this.#reporter.changed();
   };
 
@@ -184,6 +214,11 @@ export class Agent {
       ...(this.#bootMs === undefined ? {} : { bootMs: this.#bootMs }),
     };
   }
+}
+
+function repeatTwice(writer: ReplyWriter): void {
+  writer.repeat();
+  setTimeout(() => writer.repeat(), repeatAgainMs);
 }
 
 /** Resolves once `condition` holds, or after `maxMs`. */

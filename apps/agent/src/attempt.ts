@@ -1,4 +1,12 @@
-import type { Job, ReplyMode, Usage } from '@drover/schemas';
+import {
+  type Job,
+  type Opened,
+  type Outcome,
+  type Portion,
+  portionsOf,
+  type ReplyMode,
+  type Usage,
+} from '@drover/schemas';
 import type { RequestEvents } from './nats/events.ts';
 import type { ReplyWriter } from './nats/reply-writer.ts';
 
@@ -21,6 +29,8 @@ export class Attempt {
   settling = false;
   /** Tokens of the prompt as the client gave it, once llama.cpp has told. */
   promptTokens: number | undefined;
+  /** What earlier attempts said of the reply that this one continues. */
+  earlier: readonly Portion[] = [];
   /** When llama.cpp first and last said something, on the monotonic clock. */
   firstMs: number | undefined;
   lastMs: number | undefined;
@@ -68,6 +78,26 @@ export class Attempt {
   get usage(): Usage | undefined {
     if (this.promptTokens === undefined) return undefined;
     return { promptTokens: this.promptTokens, completionTokens: this.outputTokens };
+  }
+
+  /** What its replies and the ledger are told about who is to be paid. */
+  get opened(): Opened {
+    const { cluster, usdPer1k, usdPer1kPrompt } = this.job;
+    return {
+      mode: this.mode,
+      attempt: this.number,
+      cluster,
+      ...(this.promptTokens === undefined ? {} : { promptTokens: this.promptTokens }),
+      ...(this.earlier.length === 0 ? {} : { earlier: [...this.earlier] }),
+      ...(usdPer1k === undefined ? {} : { usdPer1k }),
+      ...(usdPer1kPrompt === undefined ? {} : { usdPer1kPrompt }),
+    };
+  }
+
+  /** Who said how many tokens of the reply that `outcome` ends. An attempt that said nothing has no part in it. */
+  metered(outcome: Outcome): Portion[] {
+    const saidSomething = this.firstMs !== undefined || outcome.status === 'done';
+    return saidSomething ? portionsOf(this.opened, this.writer.units, outcome.usage) : [...this.earlier];
   }
 
   /** Mean gap between two units of this attempt, in ms; 0 before there is one. */

@@ -1,6 +1,7 @@
 import { commonEnv, durationMs, port, readEnv } from '@drover/runtime';
 import { agentId, clusterId, writers } from '@drover/schemas';
 import { z } from 'zod';
+import { clouds } from './core/spot/notice.ts';
 
 const shape = {
   ...commonEnv,
@@ -22,6 +23,14 @@ const shape = {
   FLUSH_MS: z.coerce.number().int().min(0).default(5),
   /** How long running jobs may take to finish after SIGTERM before they are given back. */
   DRAIN_MS: z.coerce.number().int().min(0).default(10_000),
+  /** The cloud whose metadata service is asked whether this machine will be taken away. */
+  SPOT_NOTICE: z.enum(['off', ...clouds]).default('off'),
+  /** A metadata service elsewhere than the cloud has its own; without a slash at the end. */
+  SPOT_METADATA_URL: z.url({ protocol: /^https?$/ }).optional(),
+  /** How often it is asked. */
+  SPOT_POLL_MS: durationMs.default(1_000),
+  /** How long running jobs may go on after a notice, if the machine stays that long; 0 hands them over at once. */
+  SPOT_DRAIN_MS: z.coerce.number().int().min(0).default(0),
   /** How often llama.cpp is asked for its health. */
   HEALTH_INTERVAL_MS: durationMs.default(500),
   /** A reply that has begun and says nothing for this long (or 20 times its usual gap) is given up. */

@@ -6,6 +6,7 @@ import type { LlamaHttp } from './llama/http.ts';
 import type { Meter } from './llama/meter.ts';
 import type { HealthWatch } from './llama/watch.ts';
 import type { Metrics } from './metrics.ts';
+import type { SaidLately } from './nats/said-lately.ts';
 import type { Running } from './running.ts';
 
 /** What a job needs of the agent that runs it. */
@@ -19,6 +20,7 @@ export type Context = {
   readonly meter: Meter;
   readonly watch: HealthWatch;
   readonly running: Running;
+  readonly saidLately: SaidLately;
 };
 
 /** A context at the moment a job starts: the backend is known. */

@@ -27,6 +27,12 @@ export function createMetrics(registry: Registry = createRegistry('agent')) {
     claimsLost: counter('claims_lost_total', 'Attempts that ended because another owner took over.'),
     releases: counter('releases_total', 'Jobs given back, by reason.', ['reason']),
     deadLetters: counter('dead_letters_total', 'Jobs that nobody can process, by reason.', ['reason']),
+    spotNotices: counter('spot_notices_total', 'Notices that this machine will be taken away.', ['cloud']),
+    spotPolls: counter(
+      'spot_polls_total',
+      'Questions to the metadata service, by outcome: none, notice or failed.',
+      ['outcome'],
+    ),
     backendUp: gauge('backend_up', '1 while llama.cpp answers and is measured, else 0.'),
     modelLoaded: gauge('model_loaded', '1 for the model that llama.cpp serves.', ['model']),
     deferred: gauge('backend_deferred', 'Requests that llama.cpp itself holds back.'),

@@ -28,9 +28,10 @@ export async function produce(place: Workplace, attempt: Attempt, call: Call): P
       contextTokens: place.backend.model.contextTokens,
       signal: attempt.signal,
       onUnits: (units, promptTokens) => {
+        // Before the opening, which says it.
+        if (promptTokens !== undefined) attempt.promptTokens ??= Math.max(0, promptTokens - prior.length);
         const ttftMs = heard(place, attempt, units.length);
         metered.said(units.length, ttftMs);
-        if (promptTokens !== undefined) attempt.promptTokens ??= Math.max(0, promptTokens - prior.length);
         attempt.writer.push(units);
       },
     });
@@ -63,16 +64,13 @@ function heard(place: Workplace, attempt: Attempt, units: number): number | unde
   return ttftMs;
 }
 
-function open({ backend }: Workplace, { job, number, mode, writer, receivedMs }: Attempt): void {
+function open({ backend }: Workplace, { job, opened, writer, receivedMs }: Attempt): void {
   writer.open({
-    mode,
-    attempt: number,
-    cluster: job.cluster,
+    ...opened,
     model: backend.model.name,
     modelHash: backend.model.hash,
     queueMs: job.queueMs,
     backendMs: performance.now() - receivedMs,
-    ...(job.usdPer1k === undefined ? {} : { usdPer1k: job.usdPer1k }),
     ...(job.request.bodyHash === undefined ? {} : { bodyHash: job.request.bodyHash }),
   });
 }

@@ -24,6 +24,7 @@ export async function runJob(place: Workplace, message: JsMsg, job: Job): Promis
   const receivedMs = performance.now();
   const { ackWaitMs } = jobConsumer(job.cluster);
   const events = new RequestEvents(place.nats, job, message.headers?.get('traceparent') || undefined);
+  if (await runsHere(place, events, job)) return { kind: 'leave', outcome: 'runs-here' };
   // A first delivery of a first attempt has no history, unless something went wrong: the claim will tell.
   const fresh = job.attempt === 1 && message.info.deliveryCount === 1;
   let last = fresh ? null : await events.last();
@@ -42,6 +43,16 @@ export async function runJob(place: Workplace, message: JsMsg, job: Job): Promis
     }
   }
   return { kind: 'nak', delayMs: 1_000, outcome: 'contended' };
+}
+
+/**
+ * A hub that was restarted delivers again what it had delivered. The attempt that is under way keeps the job: its ack
+ * counts for this delivery too.
+ */
+async function runsHere({ running }: Workplace, events: RequestEvents, job: Job): Promise<boolean> {
+  const mine = running.find(job.request.tenant, job.request.id);
+  if (mine === undefined || mine.stopped !== undefined) return false;
+  return mine.fence === undefined ? mine.job.attempt === job.attempt : events.isOwner(mine.fence);
 }
 
 type Claim = Extract<Verdict, { kind: 'claim' }>;
@@ -73,7 +84,8 @@ async function tryOnce(
     if (ending === 'contended' || attempt.fence === undefined) return 'contended';
     return await settle(place, attempt, attempt.fence, ending);
   } finally {
-    attempt.writer.mute();
+    if (attempt.writer.isComplete) place.saidLately.keep(attempt.writer);
+    else attempt.writer.mute();
     place.running.delete(attempt);
   }
 }
@@ -116,6 +128,7 @@ async function takeOver(
   const { tenant, id } = attempt.job.request;
   const replies = await readHistory(place.nats, tenant, id, attempt.fence);
   const continuation = continuationOf(replies, { mode: call.mode, modelHash: place.backend.model.hash });
+  if (continuation.kind !== 'start') attempt.earlier = continuation.earlier;
   switch (continuation.kind) {
     case 'impossible':
       return {

@@ -18,6 +18,13 @@ export class Running {
     return this.#attempts.size;
   }
 
+  /** The latest attempt of this agent at this request, when one holds a slot. */
+  find(tenant: string, id: string): Attempt | undefined {
+    return [...this.#attempts].findLast(
+      ({ job: { request } }) => request.tenant === tenant && request.id === id,
+    );
+  }
+
   get inFlight(): Report['inFlight'] {
     return [...this.#attempts].map(({ job, number, outputTokens }) => ({
       id: job.request.id,

@@ -1,4 +1,6 @@
-import { type Job, type Outcome, type Reply, subjects } from '@drover/schemas';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Nats } from '@drover/runtime';
+import { accountOf, type Job, type Outcome, type Reply, subjects } from '@drover/schemas';
 import type { JsMsg } from '@nats-io/jetstream';
 import type { Attempt } from './attempt.ts';
 import type { Workplace } from './context.ts';
@@ -6,6 +8,7 @@ import type { Verdict } from './core/ownership.ts';
 import { countTokens } from './metrics.ts';
 import { writeDeadLetter } from './nats/dead-letters.ts';
 import type { RequestEvents } from './nats/events.ts';
+import { readMetered } from './nats/history.ts';
 import type { Ending } from './produce.ts';
 
 /**
@@ -18,6 +21,8 @@ export type Settled =
 
 /** Long enough for a scheduler to move the job, short enough when there is nowhere to move it to. */
 const releasedDelayMs = 5_000;
+/** Longer than three nats-servers need for an election (4 to 9 s) after one of them died. */
+const bufferAwayMaxMs = 15_000;
 
 /** Commits how an attempt ended, if it still owns the request, and says so. */
 export async function settle(
@@ -39,7 +44,16 @@ export async function settle(
 
 async function commit(place: Workplace, attempt: Attempt, fence: number, outcome: Outcome): Promise<Settled> {
   attempt.writer.flush();
-  const event = { v: 1, state: 'ended', attempt: attempt.number, atMs: Date.now(), outcome } as const;
+  await confirmStored(place.nats, attempt, fence);
+  const event = {
+    v: 1,
+    state: 'ended',
+    attempt: attempt.number,
+    atMs: Date.now(),
+    outcome,
+    ...accountOf(attempt.job.request),
+    metered: attempt.metered(outcome),
+  } as const;
   if ((await attempt.events.write(event, fence)) === null) return lost(place, attempt);
   attempt.writer.end(outcome);
   countTokens(place.metrics, outcome.usage);
@@ -76,6 +90,29 @@ async function release(
   return { kind: 'nak', delayMs: releasedDelayMs, outcome: 'released' };
 }
 
+/**
+ * Resolves when the replay buffer holds what was said: an outcome must not count units that nobody can read again. They were
+ * published plainly, so one acknowledged message tells that all before it were stored; when it is not acknowledged at once,
+ * the stream had no leader, some of them were not, and all are said again. A buffer that stays away is not waited for.
+ */
+async function confirmStored({ js }: Nats, { job, writer }: Attempt, fence: number): Promise<void> {
+  const { tenant, id } = job.request;
+  const claim: Reply = { v: 1, k: 'claim', f: fence };
+  const giveUpAtMs = Date.now() + bufferAwayMaxMs;
+  let doubtful = false;
+  while (Date.now() < giveUpAtMs) {
+    try {
+      await js.publish(subjects.reply(job.cluster, tenant, id), JSON.stringify(claim), { timeout: 1_500 });
+      if (!doubtful) return;
+      doubtful = false;
+      writer.repeat();
+    } catch {
+      doubtful = true;
+      await sleep(100 + Math.random() * 200);
+    }
+  }
+}
+
 /** Another owner took over, and will ack; only a request that is over needs nobody's job any more. */
 async function lost(place: Workplace, attempt: Attempt): Promise<Settled> {
   attempt.writer.mute();
@@ -94,8 +131,12 @@ export async function endExhausted(
 ): Promise<Settled | 'contended'> {
   const { tenant, id } = job.request;
   const outcome: Outcome = { status: 'failed', code: 'attempts_exhausted', message: text, units: 0 };
-  await writeDeadLetter(place.nats, message, { reason: outcome.code, problem: text }, id);
-  const f = await events.write({ v: 1, state: 'ended', attempt, atMs: Date.now(), outcome }, expect);
+  const attempts = await events.attempts();
+  await writeDeadLetter(place.nats, message, { reason: outcome.code, problem: text, attempts }, id);
+  const metered = await readMetered(place.nats, tenant, id);
+  const ended = { v: 1, state: 'ended', attempt, atMs: Date.now(), outcome } as const;
+  const account = { ...accountOf(job.request), ...(metered === undefined ? {} : { metered }) };
+  const f = await events.write({ ...ended, ...account }, expect);
   if (f === null) return 'contended';
   const end: Reply = { v: 1, k: 'end', f, outcome };
   place.nats.nc.publish(subjects.reply(job.cluster, tenant, id), JSON.stringify(end));

@@ -93,3 +93,19 @@ test('a reply is never unbounded, and a continuation gets only what is left', ()
     assert.equal(completionBody(call, [1], prior, 2_048).n_predict, expected, JSON.stringify(body));
   }
 });
+
+test('tools that no answer may use are left out of a stream with logprobs, and kept everywhere else', () => {
+  const tools = [{ type: 'function', function: { name: 'f' } }];
+  const bodyOf = (extra: Record<string, unknown>) => {
+    const call = planned('chat', { messages: user, tools, logprobs: true, ...extra });
+    return call.mode === 'tokens' ? {} : call.body;
+  };
+  assert.ok(!('tools' in bodyOf({ stream: true, tool_choice: 'none' })));
+  for (const extra of [
+    { stream: true },
+    { stream: true, tool_choice: 'auto' },
+    { tool_choice: 'none' },
+    { stream: true, tool_choice: 'none', logprobs: false },
+  ])
+    assert.deepEqual(bodyOf(extra).tools, tools, JSON.stringify(extra));
+});

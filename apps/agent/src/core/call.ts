@@ -62,7 +62,21 @@ function tokensCall(source: PromptSource, body: GenerationBody): Call {
 function openAiCall(path: string, body: GenerationBody): Call {
   if (!body.stream) return { mode: 'body', path, body: { ...body, stream: false } };
   // The usage chunk has no choices: it feeds the outcome and reaches no reader as a unit.
-  return { mode: 'deltas', path, body: { ...body, stream_options: { include_usage: true } } };
+  return {
+    mode: 'deltas',
+    path,
+    body: { ...withoutIdleTools(body), stream_options: { include_usage: true } },
+  };
+}
+
+/**
+ * llama.cpp refuses tools together with logprobs in a stream, even where the client forbids every call
+ * (`tool_choice: "none"`). Such tools cannot be used, so they are left out there, and nowhere else.
+ */
+function withoutIdleTools(body: GenerationBody): Record<string, unknown> {
+  if (body.tool_choice !== 'none' || isAbsentOrEmpty(body.logprobs)) return body;
+  const { tools: _tools, tool_choice: _choice, parallel_tool_calls: _parallel, ...rest } = body;
+  return rest;
 }
 
 const isAbsent = (value: unknown): boolean => value === undefined || value === null;

@@ -20,6 +20,9 @@ const open = (f: number, i: number, change: Partial<Extract<Reply, { k: 'open' }
   backendMs: 0,
   ...change,
 });
+const saidBefore = (completionTokens: number) => [
+  { cluster: 'c', attempt: 1, promptTokens: 0, completionTokens },
+];
 const units = (count: number): Unit[] =>
   Array.from({ length: count }, (_, id) => ({ k: 'token', id, t: ` ${id}` }));
 
@@ -53,7 +56,12 @@ test('a reply that was said in pieces, twice, and with losses is continued from 
       for (const [from, count] of parts)
         if (from <= reach) reach = Math.max(reach, Math.min(30, from + count));
       if (reach === 0) assert.equal(continuation.kind, 'impossible');
-      else assert.deepEqual(continuation, { kind: 'continue', units: whole.slice(0, reach) });
+      else
+        assert.deepEqual(continuation, {
+          kind: 'continue',
+          units: whole.slice(0, reach),
+          earlier: saidBefore(reach),
+        });
     }),
   );
 });
@@ -61,5 +69,9 @@ test('a reply that was said in pieces, twice, and with losses is continued from 
 test('a replaced owner that goes on talking changes nothing', () => {
   const stale = messagesOf([{ k: 'token', id: 99, t: 'no' }], 3, 1);
   const replies = [open(1, 0), ...messagesOf(units(3), 0, 1), { v: 1, k: 'claim', f: 5 } as const, ...stale];
-  assert.deepEqual(continuationOf(replies, mine), { kind: 'continue', units: units(3) });
+  assert.deepEqual(continuationOf(replies, mine), {
+    kind: 'continue',
+    units: units(3),
+    earlier: saidBefore(3),
+  });
 });

@@ -1,10 +1,18 @@
-import { type Reply, type ReplyMode, Transcript, type Unit, unitsIn } from '@drover/schemas';
+import {
+  meter,
+  type Portion,
+  type Reply,
+  type ReplyMode,
+  Transcript,
+  type Unit,
+  unitsIn,
+} from '@drover/schemas';
 
 /** How a new owner goes on with a request that somebody may have begun to answer. */
 export type Continuation =
   | { readonly kind: 'start' }
-  | { readonly kind: 'continue'; readonly units: readonly Unit[] }
-  | { readonly kind: 'impossible'; readonly message: string };
+  | { readonly kind: 'continue'; readonly units: readonly Unit[]; readonly earlier: readonly Portion[] }
+  | { readonly kind: 'impossible'; readonly message: string; readonly earlier: readonly Portion[] };
 
 /** Pure. `replies` is what the stream holds of the request, in its order, up to this owner's own claim. */
 export function continuationOf(
@@ -20,16 +28,14 @@ export function continuationOf(
   // Nothing of a body is shown before it is whole.
   if (mine.mode === 'body') return { kind: 'start' };
   const { units, open } = transcript;
-  if (units.length === 0) {
-    if (mentioned === 0) return { kind: 'start' };
-    return { kind: 'impossible', message: 'the beginning of the answer is no longer stored' };
-  }
+  const earlier = meter(transcript);
+  const impossible = (message: string): Continuation => ({ kind: 'impossible', message, earlier });
+  if (units.length === 0)
+    return mentioned === 0
+      ? { kind: 'start' }
+      : impossible('the beginning of the answer is no longer stored');
   if (mine.mode !== 'tokens' || open?.mode !== 'tokens')
-    return {
-      kind: 'impossible',
-      message: 'an answer of this kind cannot be continued once some of it was sent',
-    };
-  if (open.modelHash !== mine.modelHash)
-    return { kind: 'impossible', message: 'the answer was begun by another model' };
-  return { kind: 'continue', units: [...units] };
+    return impossible('an answer of this kind cannot be continued once some of it was sent');
+  if (open.modelHash !== mine.modelHash) return impossible('the answer was begun by another model');
+  return { kind: 'continue', units: [...units], earlier };
 }

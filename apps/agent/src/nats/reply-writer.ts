@@ -36,6 +36,11 @@ export class ReplyWriter {
     this.#lastMs = options.nowMs();
   }
 
+  /** Everything was said; all that can follow is the same again. */
+  get isComplete(): boolean {
+    return this.#outcome !== undefined;
+  }
+
   /** All units of the reply so far, other owners' included. */
   get units(): readonly Unit[] {
     return this.#units;

@@ -6,10 +6,15 @@ import type { Consumer, ConsumerMessages, JsMsg } from '@nats-io/jetstream';
 const pull = { max_messages: 1, expires: 5_000, idle_heartbeat: 1_000 };
 const backOffMs = 200;
 const backOffMaxMs = 5_000;
+/**
+ * When a job comes to a slot that rests. Given back at once it would be delivered to the next open pull of this agent, and the
+ * next: an agent with many idle slots would use up all its deliveries. Long enough that the pulls, which stand for 5 s, cannot.
+ */
+const restingDelayMs = 1_000;
 
 /**
  * One loop per free slot, each with one pull open: a job is taken only when it can start. Loops rest while the backend
- * is not ready; a job that a resting loop's last pull still brings is given back at once.
+ * is not ready; a job that a resting loop's last pull still brings is given back.
  */
 export class Slots {
   readonly #nats: Nats;
@@ -70,7 +75,7 @@ export class Slots {
       }
       if (message === null) continue;
       if (slot < this.#wanted) await this.#work(message);
-      else message.nak();
+      else message.nak(restingDelayMs);
     }
     this.#loops.delete(slot);
   }
