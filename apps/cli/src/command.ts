@@ -1,0 +1,66 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import type { Nats } from '@drover/runtime';
+import { CliError } from './errors.ts';
+import type { Io } from './io.ts';
+
+/** What a command is given: where it speaks, how it reaches NATS, and who asks. */
+export type Context = {
+  readonly io: Io;
+  /** Connects at the first call. @throws CliError `unavailable` */
+  connect(): Promise<Nats>;
+  /** Who is asking, for the records. */
+  readonly by: string;
+};
+
+export type Command = {
+  /** As it is typed: `dead list`. */
+  readonly name: string;
+  /** What may follow the name. */
+  readonly usage: string;
+  readonly summary: string;
+  run(args: readonly string[], context: Context): Promise<void>;
+};
+
+type Options = NonNullable<ParseArgsConfig['options']>;
+
+/**
+ * Reads a command's arguments.
+ * @param positionals the least and the most of them   @throws CliError `usage`
+ */
+export function readArgs<const O extends Options>(
+  args: readonly string[],
+  options: O,
+  positionals: readonly [least: number, most: number] = [0, 0],
+) {
+  let read: ReturnType<typeof parse<O>>;
+  try {
+    read = parse(args, options);
+  } catch (error) {
+    throw new CliError('usage', error instanceof Error ? error.message : String(error));
+  }
+  const [least, most] = positionals;
+  if (read.positionals.length < least) throw new CliError('usage', 'something is missing');
+  if (read.positionals.length > most)
+    throw new CliError('usage', `what is "${read.positionals[most] ?? ''}" for?`);
+  return read;
+}
+
+const parse = <const O extends Options>(args: readonly string[], options: O) =>
+  parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+
+/** A number given as text. @throws CliError `usage` that names the option */
+export function readNumber(option: string, text: string, least = 0): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (!Number.isFinite(value) || value < least)
+    throw new CliError('usage', `${option} must be a number of at least ${least}, not "${text}"`);
+  return value;
+}
+
+/** Asks before something is done; scripts say `--yes`. @throws CliError when nobody can be asked, or says no */
+export async function confirm(io: Io, question: string, yes: boolean | undefined): Promise<void> {
+  if (yes) return;
+  if (!io.interactive)
+    throw new CliError('confirmation_required', 'nobody can be asked here: say --yes to go on');
+  const answer = await io.ask(`${question} [y/N] `);
+  if (!/^y(es)?$/i.test(answer.trim())) throw new CliError('declined', 'nothing was done');
+}

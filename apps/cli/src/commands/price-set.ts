@@ -1,0 +1,50 @@
+import { buckets, parseValue, type Tariff, tariff } from '@drover/schemas';
+import { type Command, readArgs, readNumber } from '../command.ts';
+import { usd } from '../core/words.ts';
+import { CliError } from '../errors.ts';
+import { existingCluster } from '../nats/clusters.ts';
+import { putKey, readKeys, revisionOf } from '../nats/keys.ts';
+
+/** Sets what a node of a cluster costs. What is not named stays as it was. */
+export const priceSet: Command = {
+  name: 'price set',
+  usage:
+    '<cluster> --usd-per-hour <n> [--market spot|on-demand] [--overhead-factor <n>] [--source <text>] [--json]',
+  summary: 'what a node of a cluster costs; counts from the next decision on',
+  run: async (args, { io, connect, by }) => {
+    const { values, positionals } = readArgs(
+      args,
+      {
+        json: { type: 'boolean' },
+        'usd-per-hour': { type: 'string' },
+        market: { type: 'string' },
+        'overhead-factor': { type: 'string' },
+        source: { type: 'string' },
+      },
+      [1, 1],
+    );
+    const price = values['usd-per-hour'];
+    if (price === undefined) throw new CliError('usage', '--usd-per-hour is missing');
+    const usdPerHour = readNumber('--usd-per-hour', price);
+    const factor = values['overhead-factor'];
+    const nats = await connect();
+    const cluster = await existingCluster(nats, positionals[0] ?? '');
+    const revision = await revisionOf(nats, buckets.prices.name, cluster);
+    const [before] = await readKeys(nats, buckets.prices.name, cluster, tariff);
+    const parsed = parseValue<Tariff>(tariff, {
+      ...(before?.value ?? { v: 1, market: 'on-demand' }),
+      usdPerHour,
+      ...(values.market === undefined ? {} : { market: values.market }),
+      ...(factor === undefined ? {} : { overheadFactor: readNumber('--overhead-factor', factor, 1) }),
+      source: values.source ?? `set by ${by}`,
+      asOf: new Date().toISOString(),
+    });
+    if (!parsed.ok) throw new CliError('usage', parsed.problem);
+    const written = await putKey(nats, buckets.prices.name, cluster, parsed.value, { revision, by });
+    if (values.json) io.out(JSON.stringify({ cluster, revision: written, tariff: parsed.value }));
+    else
+      io.out(
+        `${cluster}: ${before ? `${usd(before.value.usdPerHour)}/h → ` : ''}${usd(usdPerHour)}/h (${parsed.value.market})`,
+      );
+  },
+};

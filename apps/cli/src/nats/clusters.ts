@@ -1,0 +1,32 @@
+import { apiErrors, isApiError, type Nats } from '@drover/runtime';
+import { buckets, type ClusterId, clusterId, jobConsumer, policyKeys } from '@drover/schemas';
+import { CliError } from '../errors.ts';
+
+/** Jobs of a cluster that run or wait there. */
+export type Backlog = { readonly running: number; readonly waiting: number };
+
+/** Undefined when there is no such cluster: each has a consumer of its own, made at bootstrap. */
+export async function backlogOf(nats: Nats, cluster: string): Promise<Backlog | undefined> {
+  const { stream, name } = jobConsumer(cluster);
+  try {
+    const { num_ack_pending, num_pending } = await nats.jsm.consumers.info(stream, name);
+    return { running: num_ack_pending, waiting: num_pending };
+  } catch (error) {
+    if (isApiError(error, apiErrors.consumerNotFound)) return undefined;
+    throw error;
+  }
+}
+
+/** The name of a cluster that exists. @throws CliError `unknown_cluster` */
+export async function existingCluster(nats: Nats, name: string): Promise<ClusterId> {
+  const parsed = clusterId.safeParse(name);
+  if (!parsed.success || (await backlogOf(nats, parsed.data)) === undefined)
+    throw new CliError('unknown_cluster', `no cluster is called "${name}"`);
+  return parsed.data;
+}
+
+/** Where the cordon of a cluster is kept. */
+export const cordonKey = (cluster: ClusterId) => ({
+  bucket: buckets.policy.name,
+  key: policyKeys.cordon(cluster),
+});

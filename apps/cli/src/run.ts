@@ -1,0 +1,83 @@
+import type { Nats } from '@drover/runtime';
+import { DroverError } from '@drover/schemas';
+import type { Command, Context } from './command.ts';
+import { commands } from './commands/table.ts';
+import { connectionFrom, operatorName } from './config.ts';
+import { CliError, exitCodeOf, exitCodes } from './errors.ts';
+import type { Io } from './io.ts';
+import { connectOperator } from './nats/connect.ts';
+
+/** Runs one command line and gives its exit code. Never rejects. */
+export async function run(args: readonly string[], io: Io, env: NodeJS.ProcessEnv): Promise<number> {
+  let connection: Promise<Nats> | undefined;
+  const context: Context = {
+    io,
+    connect: () => {
+      connection ??= connectOperator(connectionFrom(env));
+      return connection;
+    },
+    by: operatorName(env),
+  };
+  try {
+    return await dispatch(args, context);
+  } catch (error) {
+    return report(error, args, io);
+  } finally {
+    // Who could not connect has nothing to close.
+    await connection?.then((nats) => nats.nc.close()).catch(() => {});
+  }
+}
+
+async function dispatch(args: readonly string[], context: Context): Promise<number> {
+  if (args.length === 0 || args[0] === 'help' || args[0] === '--help' || args[0] === '-h') {
+    context.io.out(overview());
+    return args.length === 0 ? exitCodes.usage : exitCodes.ok;
+  }
+  const command = find(args);
+  if (command === undefined) throw new CliError('usage', `no command is called "${args.join(' ')}"`);
+  const rest = args.slice(command.name.split(' ').length);
+  if (rest.includes('--help') || rest.includes('-h')) {
+    context.io.out(`${command.summary}\n\n  drover ${command.name} ${command.usage}`);
+    return exitCodes.ok;
+  }
+  try {
+    await command.run(rest, context);
+  } catch (error) {
+    if (!(error instanceof CliError) || error.code !== 'usage') throw error;
+    throw new CliError('usage', `${error.message}\nusage: drover ${command.name} ${command.usage}`);
+  }
+  return exitCodes.ok;
+}
+
+const find = (args: readonly string[]): Command | undefined =>
+  commands.find(({ name }) => name.split(' ').every((word, n) => args[n] === word));
+
+function overview(): string {
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  return [
+    'drover <command> [options]',
+    '',
+    ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
+    '',
+    '--json gives every result as JSON, --help tells what a command takes.',
+    'Exit codes: 0 done, 1 failed, 2 wrong usage.',
+  ].join('\n');
+}
+
+function report(error: unknown, args: readonly string[], io: Io): number {
+  const known = asCliError(error);
+  if (args.includes('--json'))
+    io.note(JSON.stringify({ error: { code: known.code, message: known.message } }));
+  else io.note(`drover: ${known.code}: ${known.message}`);
+  return exitCodeOf(known.code);
+}
+
+function asCliError(error: unknown): CliError {
+  if (error instanceof CliError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  if (/permissions violation/i.test(message))
+    return new CliError('not_allowed', `this key may not do that: ${message}`, { cause: error });
+  if (error instanceof DroverError)
+    return new CliError('failed', `${error.code}: ${message}`, { cause: error });
+  return new CliError('failed', message, { cause: error });
+}
