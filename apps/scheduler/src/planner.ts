@@ -1,6 +1,8 @@
+import type { RejectionCode } from '@drover/schemas';
 import { decide } from './core/decide.ts';
-import { planPass } from './core/plan.ts';
-import type { Candidate, ClusterView, Considered, Decision, Waiting } from './core/types.ts';
+import { type Judgement, planPass } from './core/plan.ts';
+import { isHeldBack } from './core/reserve.ts';
+import type { Candidate, ClusterView, Considered, Context, Decision, Waiting } from './core/types.ts';
 import type { State } from './state.ts';
 
 export type PlannerActions = {
@@ -35,7 +37,8 @@ export class Planner {
       state.queue,
       state.turns,
       () => this.#hasFreeSlot(views),
-      (waiting) => this.#judge(waiting, views, nowMs),
+      (waiting) => (this.#isHeldBack(waiting, views, nowMs) ? 'defer' : this.#judge(waiting, views, nowMs)),
+      state.policy.value.fairness.enabled,
     );
   }
 
@@ -50,33 +53,60 @@ export class Planner {
     return this.#decide(waiting, this.#views(nowMs), nowMs).considered;
   }
 
-  #judge(waiting: Waiting, views: readonly ClusterView[], nowMs: number): Decision['kind'] {
+  /** About how long the request will wait, in ms; undefined when nobody knows. */
+  outlookMs(waiting: Waiting, nowMs: number): number | undefined {
+    const decision = this.#decide(waiting, this.#views(nowMs), nowMs);
+    const etas = [decision.kind === 'defer' ? decision.etaMs : undefined, this.#state.startEtaMs(nowMs)];
+    const known = etas.filter((etaMs) => etaMs !== undefined);
+    return known.length === 0 ? undefined : Math.min(...known);
+  }
+
+  #judge(waiting: Waiting, views: readonly ClusterView[], nowMs: number): Judgement {
     const startedAt = performance.now();
     const decision = this.#decide(waiting, views, nowMs);
     this.#timed((performance.now() - startedAt) / 1_000);
     if (decision.kind === 'assign') {
       if (decision.incumbent) this.#state.incumbents.set(waiting.model, decision.incumbent);
+      const estimate = this.#state.estimate(waiting);
       this.#actions.assign(waiting, decision, nowMs);
+      this.#state.noteAssigned(waiting, decision.cluster, estimate, nowMs);
     } else if (decision.kind === 'reject') {
       this.#actions.refuse(waiting, decision, nowMs);
     }
-    return decision.kind;
+    return decision.kind === 'defer' && decision.considered.every(holdsForAll)
+      ? 'defer-alike'
+      : decision.kind;
   }
 
   #decide(waiting: Waiting, views: readonly ClusterView[], nowMs: number): Decision {
     const state = this.#state;
-    const candidates: Candidate[] = views.map((view) => state.candidate(view, nowMs));
+    const candidates: Candidate[] = views.map((view) => state.candidate(view, nowMs, waiting.prefix));
     const incumbent = state.incumbents.get(waiting.model);
-    return decide(state.ask(waiting), candidates, {
+    const context: Context = {
       policy: state.policy.value,
       nowMs,
       random: this.#random(),
       ...(incumbent ? { incumbent } : {}),
-    });
+    };
+    return decide(state.ask(waiting), candidates, context);
   }
 
   #views(nowMs: number): ClusterView[] {
     return this.#state.clusters().map((cluster) => this.#state.view(cluster, nowMs));
+  }
+
+  #isHeldBack(waiting: Waiting, views: readonly ClusterView[], nowMs: number): boolean {
+    const { ledger, policy } = this.#state;
+    const { reserve } = policy.value;
+    if (reserve.share === 0) return false;
+    let slots = 0;
+    let free = 0;
+    for (const view of views) {
+      if (view.phase !== 'ready') continue;
+      slots += view.slots;
+      free += Math.max(0, view.slots - ledger.load(view.cluster));
+    }
+    return isHeldBack(waiting, slots, free, reserve, nowMs);
   }
 
   #hasFreeSlot(views: readonly ClusterView[]): boolean {
@@ -87,3 +117,14 @@ export class Planner {
     );
   }
 }
+
+/** Refusals that depend on the length or the deadline of the request. All others hold for every request of its kind. */
+const ownReasons: ReadonlySet<RejectionCode> = new Set([
+  'context-too-small',
+  'ttft-too-long',
+  'deadline-too-close',
+  'rates-unknown',
+]);
+
+const holdsForAll = ({ rejection }: Considered): boolean =>
+  rejection !== undefined && !ownReasons.has(rejection.code);

@@ -1,4 +1,4 @@
-import type { Logger, Nats } from '@drover/runtime';
+import { EventLog, type Logger, type Nats } from '@drover/runtime';
 import {
   type Cancel,
   type ClusterId,
@@ -8,6 +8,7 @@ import {
   priorities,
   type RequestId,
   requestConsumer,
+  type TenantId,
   writers,
 } from '@drover/schemas';
 import type { JsMsg } from '@nats-io/jetstream';
@@ -26,6 +27,7 @@ import { Decisions } from './nats/decisions.ts';
 import type { HeardEvent } from './nats/events.ts';
 import { HeldMessages } from './nats/held-messages.ts';
 import { Reconciler } from './nats/reconcile.ts';
+import { publishWait } from './nats/waits.ts';
 import { Planner } from './planner.ts';
 import { State } from './state.ts';
 
@@ -34,6 +36,8 @@ const tickMs = 100;
 const secondMs = 1_000;
 /** After JetStream did not answer, planning rests for this long. */
 const restMs = 500;
+/** Waiting requests that hear each second how long it will last: the others hear nothing, which is no promise broken. */
+const comfortMax = 100;
 /** Held messages are extended well before their ack wait ends. */
 const keepMs = requestConsumer('standard').ackWaitMs / 3;
 
@@ -121,9 +125,12 @@ export class Scheduler {
     });
   }
 
-  /** After each connect: agents have to be heard again before their silence means anything. */
+  /**
+   * After each connect: agents have to be heard again before their silence means anything. They look for the hub twice a
+   * second, and report as soon as they have it.
+   */
   onConnected(): void {
-    this.#deafUntilMs = Date.now() + this.state.policy.value.reportStaleMs + secondMs;
+    this.#deafUntilMs = Date.now() + Math.min(this.state.policy.value.reportStaleMs, secondMs) + secondMs;
     this.wake();
   }
 
@@ -164,12 +171,14 @@ export class Scheduler {
     const nowMs = Date.now();
     const { ledger, queue } = this.state;
     const cluster = clusterOfWriter(writer);
-    if (event.state === 'ended') {
+    if (!cluster) {
+      if (queue.get(id) || ledger.get(id)) this.#parts.underway.run(() => this.#confirmEnd(tenant, id));
+    } else if (event.state === 'ended') {
       queue.remove(id);
       this.#held.ack(id);
       const assignment = ledger.ended(id, nowMs);
-      if (cluster) this.state.learnFrom(event.outcome, cluster, assignment, nowMs);
-    } else if (cluster) {
+      this.state.learnFrom(event.outcome, cluster, assignment, nowMs);
+    } else {
       const claim = { id, tenant, cluster, attempt: event.attempt, sinceMs: nowMs };
       queue.remove(id);
       this.#held.ack(id);
@@ -179,6 +188,19 @@ export class Scheduler {
         this.state.observe(cluster, false, nowMs);
       if (event.state === 'released') this.#recall(nowMs);
     }
+    this.wake();
+  }
+
+  /**
+   * A publish is heard by everybody, also when LLM_EVENTS refused it or was not there. Behind what an agent says stands a
+   * job, which is kept until its outcome is stored; what others end may have nothing else but its place in the queue.
+   */
+  async #confirmEnd(tenant: TenantId, id: RequestId): Promise<void> {
+    const last = await new EventLog(this.#parts.nats, tenant, id).last();
+    if (last?.event.state !== 'ended') return;
+    this.state.queue.remove(id);
+    this.#held.ack(id);
+    this.state.ledger.ended(id, Date.now());
     this.wake();
   }
 
@@ -220,12 +242,24 @@ export class Scheduler {
   #everySecond(): void {
     const nowMs = Date.now();
     for (const band of priorities)
-      this.#parts.metrics.queueDepth.set({ band }, this.state.queue.band(band).length);
+      this.#parts.metrics.queueDepth.set({ band }, this.state.queue.sizeOf(band));
+    this.state.payNodes(nowMs);
     observeFleet(this.#parts.metrics, this.state, nowMs);
+    this.#comfort(nowMs);
     if (!this.#mayAct(nowMs)) return;
     this.state.forgetGoneAgents(nowMs);
     if (nowMs >= this.#deafUntilMs) this.state.noteSilences(nowMs);
     void this.#reconciler.run().then(() => this.wake());
+  }
+
+  /** Tells those who have waited for more than a moment that they do, and for how long still. */
+  #comfort(nowMs: number): void {
+    let told = 0;
+    for (const waiting of this.state.queue.all()) {
+      if (nowMs - waiting.arrivedAtMs < secondMs) continue;
+      if (told++ === comfortMax) return;
+      publishWait(this.#parts.nats, waiting.request, this.#planner.outlookMs(waiting, nowMs));
+    }
   }
 
   /** Finds jobs that should leave their cluster, and stops moving those that need not any more. */

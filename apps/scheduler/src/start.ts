@@ -3,10 +3,14 @@ import type { SchedulerMetrics } from './metrics.ts';
 import { subscribeCancels } from './nats/cancels.ts';
 import { startDeadLetterWorker } from './nats/dead-letters.ts';
 import { subscribeEvents } from './nats/events.ts';
+import { watchProfiles } from './nats/profiles.ts';
 import { readLastReports, subscribeReports } from './nats/reports.ts';
 import { consumeRequests } from './nats/requests.ts';
 import { watchSettings } from './nats/settings.ts';
-import { ensureVolatileStreams } from './nats/volatile-streams.ts';
+import { startSettler } from './nats/settler.ts';
+import { ensureVolatileStreams, restoreVolatileStreams } from './nats/volatile-streams.ts';
+import { readWakes, subscribeWakes } from './nats/wakes.ts';
+import { Scaler } from './scaler.ts';
 import { Scheduler } from './scheduler.ts';
 
 export type RunningScheduler = {
@@ -47,6 +51,11 @@ export async function startScheduler(
         log.info({ cluster, usdPerHour: tariff?.usdPerHour }, 'price');
         scheduler.wake();
       },
+      onCordon: (cluster, cordon) => {
+        state.setCordon(cluster, cordon?.reason);
+        log.info({ cluster, cordon }, cordon ? 'cluster closed' : 'cluster open');
+        scheduler.wake();
+      },
     },
     log,
   );
@@ -56,17 +65,36 @@ export async function startScheduler(
   subscribeCancels(nats, (cancel) => scheduler.onCancel(cancel), log);
   decisions.subscribe((record) => scheduler.onDecision(record), log);
   await readLastReports(nats, onReport);
+  const profiles = await watchProfiles(nats, (profile) => state.profiles.set(profile.cluster, profile), log);
+  subscribeWakes(nats, (wake) => state.wanted.hear(wake, Date.now()), log);
+  for (const wake of await readWakes(nats)) state.wanted.hear(wake, Date.now());
 
   const whenBack = () => {
     scheduler.onConnected();
-    // The first try may meet a server that is still loading; the reports of this second are then made good by the next.
-    void ensureVolatileStreams(nats)
+    void restoreVolatileStreams(nats, log)
       .then(() => readLastReports(nats, onReport))
-      .catch((error) => log.warn({ error: String(error) }, 'memory streams not ensured'));
+      // The next reports make it good.
+      .catch((error) => log.warn({ error: String(error) }, 'last reports not read'));
   };
   nats.onReconnect(whenBack);
   scheduler.start();
   const deadLetters = await startDeadLetterWorker(nats, (reason) => metrics.deadLetters.inc({ reason }), log);
+  const settler = await startSettler(
+    nats,
+    {
+      onSettled: ({ status, portions }) => {
+        metrics.settled.inc({ status });
+        for (const { cluster, usd } of portions) metrics.settledUsd.inc({ cluster }, usd ?? 0);
+      },
+      onTrouble: (error) => {
+        metrics.settleRetries.inc();
+        log.warn({ error: String(error) }, 'request not settled, will be tried again');
+      },
+    },
+    log,
+  );
+  const scaler = new Scaler({ nats, log, metrics, state, schedulerId });
+  scaler.start();
   const requests = await consumeRequests(nats, (message) => scheduler.onRequest(message));
 
   return {
@@ -74,8 +102,11 @@ export async function startScheduler(
     stop: async () => {
       nats.offReconnect(whenBack);
       settings.stop();
+      profiles.stop();
+      await scaler.stop();
       await requests.stop();
       await deadLetters.stop();
+      await settler.stop();
       await scheduler.stop();
     },
   };

@@ -3,9 +3,12 @@ import {
   type ClusterId,
   type Outcome,
   type Policy,
+  type Profile,
   policy as policySchema,
   type Report,
   type Tariff,
+  type TenantId,
+  type Usage,
 } from '@drover/schemas';
 import { noTurns, type Turns } from './core/bands.ts';
 import { admission, type Breaker, closedBreaker, observe, passTime } from './core/breaker.ts';
@@ -13,8 +16,12 @@ import { estimateTokens } from './core/estimate.ts';
 import { type Fleet, unheard, viewOf, withoutGone, withReport } from './core/fleet.ts';
 import { type Assignment, Ledger } from './core/ledger.ts';
 import { OutputLengths } from './core/output-lengths.ts';
+import { PrefixIndex } from './core/prefix-index.ts';
 import { WaitingQueue } from './core/queue.ts';
+import { Realised } from './core/realised.ts';
+import { Residuals } from './core/residuals.ts';
 import type { Ask, Candidate, ClusterView, Incumbent, TokenEstimate, Waiting } from './core/types.ts';
+import { startEtaMs, WantedNodes } from './core/wanted.ts';
 
 export type PolicyInForce = { readonly value: Policy; readonly revision: number };
 
@@ -26,12 +33,19 @@ export class State {
   readonly ledger = new Ledger();
   readonly queue = new WaitingQueue();
   readonly lengths = new OutputLengths();
+  readonly residuals = new Residuals();
+  readonly prefixes = new PrefixIndex();
+  readonly realised = new Realised();
+  readonly wanted = new WantedNodes();
+  /** What was last measured of each cluster. */
+  readonly profiles = new Map<ClusterId, Profile>();
   readonly incumbents = new Map<string, Incumbent>();
   policy: PolicyInForce = builtInPolicy;
   catalogue: Catalogue | undefined;
   turns: Turns = noTurns;
   fleet: Fleet = new Map();
   readonly #tariffs = new Map<ClusterId, Tariff>();
+  readonly #cordons = new Map<ClusterId, string>();
   readonly #breakers = new Map<ClusterId, Breaker>();
   readonly #silenceNoted = new Set<ClusterId>();
 
@@ -47,7 +61,13 @@ export class State {
       return;
     // The dwell time keeps noise from moving traffic. A price is no noise: it counts from the next decision on.
     for (const [model, { cluster: seated }] of this.incumbents)
-      this.incumbents.set(model, { cluster: seated, sinceMs: Number.NEGATIVE_INFINITY });
+      this.incumbents.set(model, { cluster: seated, sinceMs: Number.MIN_SAFE_INTEGER });
+  }
+
+  /** Closes a cluster to new work, with the operator's reason, or opens it again. What it has it keeps. */
+  setCordon(cluster: ClusterId, reason: string | undefined): void {
+    if (reason === undefined) this.#cordons.delete(cluster);
+    else this.#cordons.set(cluster, reason);
   }
 
   hearReport(report: Report, receivedAtMs: number): void {
@@ -65,9 +85,20 @@ export class State {
   }
 
   view(cluster: ClusterId, nowMs: number): ClusterView {
-    return this.fleet.has(cluster)
-      ? viewOf(this.fleet, cluster, nowMs, this.policy.value.reportStaleMs)
-      : unheard(cluster);
+    if (this.fleet.has(cluster)) return viewOf(this.fleet, cluster, nowMs, this.policy.value.reportStaleMs);
+    const profile = this.profiles.get(cluster);
+    // What a cluster at zero cannot serve, it will not be able to serve when it is woken.
+    return { ...unheard(cluster), ...(profile ? { model: profile.model } : {}) };
+  }
+
+  /** How long until a node that is on its way is ready, in ms; undefined when none is, or nobody knows. */
+  startEtaMs(nowMs: number): number | undefined {
+    const starting = this.clusters().flatMap((cluster) => {
+      const wokenAtMs = this.wanted.latestMs(cluster, nowMs);
+      const isThere = this.view(cluster, nowMs).nodes >= this.wanted.nodes(cluster, nowMs).length;
+      return wokenAtMs === undefined || isThere ? [] : [{ wokenAtMs, profile: this.profiles.get(cluster) }];
+    });
+    return startEtaMs(starting, nowMs);
   }
 
   breaker(cluster: ClusterId, nowMs: number): Breaker {
@@ -76,19 +107,48 @@ export class State {
     return breaker;
   }
 
-  candidate(view: ClusterView, nowMs: number): Candidate {
+  /** @param prefix of the request that is decided on, where its cache matters */
+  candidate(view: ClusterView, nowMs: number, prefix: readonly string[] = []): Candidate {
     const load = this.ledger.load(view.cluster);
     const tariff = this.#tariffs.get(view.cluster);
+    const cordon = this.#cordons.get(view.cluster);
     return {
       view,
       load,
       ...(tariff ? { tariff } : {}),
+      ...(cordon === undefined ? {} : { cordon }),
       breaker: admission(this.breaker(view.cluster, nowMs), load, nowMs),
+      ...this.#learned(view.cluster, nowMs, prefix),
     };
   }
 
+  #learned(cluster: ClusterId, nowMs: number, prefix: readonly string[]) {
+    const { affinity } = this.policy.value;
+    const idleSinceMs = this.ledger.idleSinceMs(cluster);
+    const residual = this.residuals.factor(cluster);
+    const realisedUsdPer1k = this.realised.usdPer1k(cluster);
+    const cachedTokens = affinity.enabled
+      ? this.prefixes.cachedTokens(cluster, prefix, nowMs, affinity.ttlMs)
+      : 0;
+    return {
+      ...(idleSinceMs === undefined ? {} : { idleMs: Math.max(0, nowMs - idleSinceMs) }),
+      ...(residual === undefined ? {} : { residual }),
+      ...(cachedTokens > 0 ? { cachedTokens } : {}),
+      ...(realisedUsdPer1k === undefined ? {} : { realisedUsdPer1k }),
+    };
+  }
+
+  /** Keeps account of what the nodes that are heard cost; to be called every second. */
+  payNodes(nowMs: number): void {
+    for (const cluster of this.fleet.keys()) {
+      const tariff = this.#tariffs.get(cluster);
+      const { nodes } = this.view(cluster, nowMs);
+      if (tariff) this.realised.pay(cluster, nodes, tariff.usdPerHour * tariff.overheadFactor, nowMs);
+    }
+  }
+
   estimate({ request, promptTokens }: Waiting): TokenEstimate {
-    return estimateTokens(request, promptTokens, this.lengths.usual(request.tenant, request.endpoint));
+    return estimateTokens(request, promptTokens, this.lengths.known(request.tenant, request.endpoint));
   }
 
   ask(waiting: Waiting): Ask {
@@ -107,15 +167,47 @@ export class State {
     this.#breakers.set(cluster, observe(this.breaker(cluster, nowMs), ok, this.policy.value.breaker, nowMs));
   }
 
-  /** What the end of a request at a cluster teaches: whether the cluster is sound, and how long such answers are. */
+  /** A request was assigned: its tenant has had its tokens, and the cluster will have its prompt in the cache. */
+  noteAssigned(
+    { request, prefix }: Waiting,
+    cluster: ClusterId,
+    estimate: TokenEstimate,
+    nowMs: number,
+  ): void {
+    const { tenant } = request;
+    const tokens = { prompt: estimate.promptTokens, output: estimate.outputTokens };
+    this.queue.counters.charge(tenant, tokens, this.weightOf(tenant));
+    if (prefix) this.prefixes.learn(cluster, prefix, nowMs);
+  }
+
+  weightOf(tenant: TenantId): number {
+    return this.policy.value.fairness.weights[tenant] ?? 1;
+  }
+
+  /**
+   * What the end of a request at a cluster teaches: whether the cluster is sound, how long such answers are, how wrong the
+   * prediction was, how much of the prompt was cached, and what the tenant really had.
+   */
   learnFrom(outcome: Outcome, cluster: ClusterId, assignment: Assignment | undefined, nowMs: number): void {
     if (outcome.status === 'done') {
       this.observe(cluster, true, nowMs);
       if (assignment?.endpoint && outcome.usage)
         this.lengths.learn(assignment.tenant, assignment.endpoint, outcome.usage.completionTokens);
+      if (assignment?.cluster === cluster && outcome.usage) this.#settle(assignment, outcome.usage, nowMs);
     } else if (outcome.status === 'failed' && outcome.code === 'backend_failed') {
       this.observe(cluster, false, nowMs);
     }
+  }
+
+  #settle({ tenant, cluster, expected }: Assignment, usage: Usage, nowMs: number): void {
+    const { completionTokens, cachedTokens } = usage;
+    this.realised.deliver(cluster, completionTokens);
+    if (!expected) return;
+    const correction = { prompt: 0, output: completionTokens - expected.outputTokens };
+    this.queue.counters.charge(tenant, correction, this.weightOf(tenant));
+    const predictedMs = expected.ttftMs + completionTokens * expected.tpotMs;
+    this.residuals.learn(cluster, predictedMs, nowMs - expected.atMs);
+    if (cachedTokens !== undefined) this.prefixes.correct(cluster, expected.cachedTokens, cachedTokens);
   }
 
   /** A cluster that fell silent with jobs running has failed each of them; once per silence. */

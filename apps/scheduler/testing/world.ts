@@ -113,7 +113,7 @@ export class World implements AsyncDisposable {
     const nats = await connectTo(this.server.url, this.#asScheduler);
     this.#connections.push(nats);
     const metrics = createMetrics(createRegistry('test'));
-    const running = await startScheduler(nats, { log: quiet, metrics, schedulerId: id });
+    const running = await startScheduler(nats, { log: quiet, metrics, schedulerId: id, random: () => 0.5 });
     this.#schedulers.push(running);
     return running;
   }

@@ -1,4 +1,6 @@
 import { type Job, streams } from '@drover/schemas';
+import { expectationOf } from '../core/expectation.ts';
+import { clusterUsdPer1kPrompt } from '../core/prompt-price.ts';
 import type { Decision, TokenEstimate, Waiting } from '../core/types.ts';
 import { publishJob } from '../nats/assign.ts';
 import { deleteMessage } from '../nats/jobs.ts';
@@ -23,6 +25,7 @@ export function assign(parts: Parts, waiting: Waiting, decision: Assignment, now
     attempt: job.attempt,
     sinceMs: nowMs,
     endpoint: request.endpoint,
+    expected: expectationOf(decision, estimate, nowMs),
   });
   underway.run(async () => {
     const result = await publishJob(nats, job, previous?.jobSeq ?? 0, traceparent);
@@ -35,7 +38,7 @@ export function assign(parts: Parts, waiting: Waiting, decision: Assignment, now
 async function onStored(
   parts: Parts,
   waiting: Waiting,
-  { cluster, rule, considered }: Assignment,
+  { cluster, rule, considered, basis }: Assignment,
   estimate: TokenEstimate,
   decidedAtMs: number,
 ): Promise<void> {
@@ -44,7 +47,8 @@ async function onStored(
   const nowMs = Date.now();
   state.ledger.confirm(id, nowMs);
   held.ack(id);
-  recordDecision(parts, waiting, estimate, { kind: 'assign', cluster, rule }, considered, decidedAtMs);
+  const verdict = { kind: 'assign', cluster, rule } as const;
+  recordDecision(parts, waiting, estimate, verdict, considered, decidedAtMs, basis);
   metrics.queueWait.observe({ band: request.priority }, Math.max(0, nowMs - arrivedAtMs) / 1_000);
   if (!previous) return;
   metrics.recalls.inc({ reason: previous.reason });
@@ -67,6 +71,7 @@ function onFailed(parts: Parts, waiting: Waiting, error: Error): void {
 
 function jobOf(waiting: Waiting, { cluster, chosen }: Assignment, nowMs: number): Job {
   const { candidate, usdPer1k } = chosen;
+  const usdPer1kPrompt = clusterUsdPer1kPrompt(candidate.view, candidate.tariff);
   return {
     v: 1,
     request: waiting.request,
@@ -74,6 +79,7 @@ function jobOf(waiting: Waiting, { cluster, chosen }: Assignment, nowMs: number)
     attempt: (waiting.previous?.attempt ?? 0) + 1,
     queueMs: Math.max(0, nowMs - waiting.arrivedAtMs),
     ...(usdPer1k === undefined ? {} : { usdPer1k }),
+    ...(usdPer1kPrompt === undefined ? {} : { usdPer1kPrompt }),
     ...(candidate.view.model ? { modelHash: candidate.view.model.hash } : {}),
   };
 }

@@ -1,6 +1,6 @@
 import { type FailureCode, type Outcome, streams } from '@drover/schemas';
 import { describeRejections } from '../core/decide.ts';
-import type { Considered, Waiting } from '../core/types.ts';
+import type { Basis, Considered, Waiting } from '../core/types.ts';
 import { deleteMessage } from '../nats/jobs.ts';
 import { commitOutcome } from '../nats/outcomes.ts';
 import { type Parts, recordDecision, waitAgain } from './parts.ts';
@@ -9,13 +9,23 @@ import { type Parts, recordDecision, waitAgain } from './parts.ts';
 export function refuse(
   parts: Parts,
   waiting: Waiting,
-  failure: { readonly code: FailureCode; readonly message: string },
+  failure: {
+    readonly code: FailureCode;
+    readonly message: string;
+    readonly retryAfterMs?: number;
+    readonly basis?: Basis;
+  },
   considered: readonly Considered[],
   nowMs: number,
 ): void {
-  const { code, message } = failure;
+  const { code, message, retryAfterMs, basis } = failure;
   const estimate = parts.state.estimate(waiting);
-  recordDecision(parts, waiting, estimate, { kind: 'reject', rule: code }, considered, nowMs);
+  const verdict = {
+    kind: 'reject',
+    rule: code,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  } as const;
+  recordDecision(parts, waiting, estimate, verdict, considered, nowMs, basis);
   end(parts, waiting, { status: 'failed', code, message, units: 0 });
 }
 
@@ -43,7 +53,7 @@ export function end(parts: Parts, waiting: Waiting, outcome: Outcome): void {
         attempt: previous?.attempt ?? 0,
         eventSeq: previous?.eventSeq ?? 0,
         outcome,
-        bodyHash: request.bodyHash,
+        request,
       });
       // Not committed: it is in other hands, or has ended. Either way it does not wait here any more.
       held.ack(id);

@@ -1,6 +1,6 @@
 import type { Logger, Nats } from '@drover/runtime';
-import { decisionRecordOf, type Verdict } from '../core/record.ts';
-import type { Considered, TokenEstimate, Waiting } from '../core/types.ts';
+import { decisionRecordOf, type Recorded } from '../core/record.ts';
+import type { Basis, Considered, TokenEstimate, Waiting } from '../core/types.ts';
 import type { SchedulerMetrics } from '../metrics.ts';
 import type { Decisions } from '../nats/decisions.ts';
 import type { HeldMessages } from '../nats/held-messages.ts';
@@ -35,11 +35,12 @@ export function recordDecision(
   { state, metrics, decisions }: Parts,
   waiting: Waiting,
   estimate: TokenEstimate,
-  verdict: Verdict,
+  verdict: Recorded,
   considered: readonly Considered[],
   nowMs: number,
+  basis?: Basis,
 ): void {
-  const record = decisionRecordOf(waiting, estimate, verdict, considered, state.policy, nowMs);
+  const record = decisionRecordOf(waiting, estimate, verdict, considered, state.policy, nowMs, basis);
   decisions.publish(record);
   const { strategy, kind, rule, chosen } = record;
   metrics.decisions.inc({ cluster: chosen ?? 'none', strategy, kind, rule });

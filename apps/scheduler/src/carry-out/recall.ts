@@ -1,8 +1,9 @@
+import { EventLog, type StoredEvent } from '@drover/runtime';
 import { type RequestId, streams } from '@drover/schemas';
 import { promptTokens } from '../core/prompt-tokens.ts';
 import type { Recall } from '../core/recall.ts';
 import type { RecallReason, Waiting } from '../core/types.ts';
-import { deleteMessage, type LastEvent, readJob, readLastEvent, type StoredJob } from '../nats/jobs.ts';
+import { deleteMessage, readJob, type StoredJob } from '../nats/jobs.ts';
 import type { Parts } from './parts.ts';
 
 /** Brings jobs that should leave their cluster into the queue, where they wait for another cluster like any request. */
@@ -26,7 +27,7 @@ export class Recaller {
 /** Looks at what the streams say about the job, and lets it wait for another cluster if it still should. */
 async function look({ nats, state, wake }: Parts, { assignment, reason }: Recall): Promise<void> {
   const { id, tenant, cluster } = assignment;
-  const [stored, last] = await Promise.all([readJob(nats, id), readLastEvent(nats, tenant, id)]);
+  const [stored, last] = await Promise.all([readJob(nats, id), new EventLog(nats, tenant, id).last()]);
   // Something was heard meanwhile, and is newer than what was read.
   if (state.ledger.get(id) !== assignment) return;
   if (!stored || stored.job.cluster !== cluster) {
@@ -45,7 +46,7 @@ async function look({ nats, state, wake }: Parts, { assignment, reason }: Recall
 
 function waitingAgain(
   { job, seq, traceparent }: StoredJob,
-  last: LastEvent | undefined,
+  last: StoredEvent | null,
   reason: RecallReason,
 ): Waiting {
   const { request, cluster, attempt, modelHash } = job;

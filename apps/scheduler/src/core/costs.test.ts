@@ -24,6 +24,12 @@ test('two nodes together cost per token what one costs', () => {
   assert.equal(clusterUsdPer1k(aView('aws', { nodes: 2, slots: 8 }), aTariff()), one);
 });
 
+test('a provider that charges by token has the price that it says, whatever was measured', () => {
+  const { rates: _, ...unmeasured } = aView('ext');
+  const external = { ...aTariff(0), usdPerMillion: { prompt: 1, output: 3 } };
+  assert.equal(clusterUsdPer1k(unmeasured, external), 0.003);
+});
+
 test('a cluster without a tariff or without a rate has no nominal price', () => {
   const { rates: _, ...unmeasured } = aView('aws');
   assert.equal(clusterUsdPer1k(aView('aws'), undefined), undefined);

@@ -15,8 +15,9 @@ export const nominalUsdPer1k = (
   overheadFactor: number,
 ): number => (usdPerHour / (tokensPerSecond * secondsPerHour)) * overheadFactor * 1_000;
 
-/** The nominal price of a cluster at its capacity; undefined while its price or its rate is unknown. */
+/** The nominal price of a cluster at its capacity, or of an external provider; undefined while its price or its rate is unknown. */
 export function clusterUsdPer1k(view: ClusterView, tariff: Tariff | undefined): number | undefined {
+  if (tariff?.usdPerMillion) return tariff.usdPerMillion.output / 1_000;
   if (!tariff || !view.rates || view.nodes === 0) return undefined;
   const capacity = decodeTps(view.rates.decode, slotsPerNode(view));
   if (capacity === undefined) return undefined;

@@ -1,25 +1,65 @@
-import type { FailureCode, RejectionCode } from '@drover/schemas';
+import type { RejectionCode } from '@drover/schemas';
+import { fairShareOfCache } from './bounded-load.ts';
 import { clusterUsdPer1k } from './costs.ts';
-import { predict } from './estimate.ts';
+import { circumstancesOf, predict } from './estimate.ts';
+import { explore } from './explore.ts';
 import { firstRejection } from './filters/table.ts';
 import { pickSticky } from './hysteresis.ts';
 import { strategies } from './scorers/table.ts';
-import type { Ask, Candidate, Considered, Context, Decision, Feasible, Scored } from './types.ts';
+import type { Ask, Candidate, Considered, Context, Decision, Feasible, Scored, Verdict } from './types.ts';
+import { whenNobodyCan } from './unfeasible.ts';
+
+export { describeRejections } from './unfeasible.ts';
 
 /**
- * The whole decision: filter, estimate, score, pick. `candidates` is the fleet as last reported, corrected by our ledger.
- * Assigns, defers (some cluster may be able to later), or rejects (no cluster ever will be).
+ * The whole decision: estimate, filter, score, pick. `candidates` is the fleet as last reported, corrected by our ledger.
+ * Assigns, defers (some cluster may be able to later), or rejects (no cluster ever will be, or waiting is no use).
  * @throws when a scorer gives a score that is not a finite number, which is a bug in it
  */
 export function decide(ask: Ask, candidates: readonly Candidate[], context: Context): Decision {
+  return { ...judge(ask, candidates, context), basis: { ask, candidates, context } };
+}
+
+function judge(ask: Ask, candidates: readonly Candidate[], context: Context): Verdict {
   const largestContextTokens = largestContext(ask, candidates);
-  const considered = candidates.map((candidate) => consider(ask, candidate, context, largestContextTokens));
+  const considered = fairShareOfCache(candidates, context.policy).map((candidate) =>
+    consider(ask, candidate, context, largestContextTokens),
+  );
   const feasible = considered.filter(isFeasible);
-  if (feasible.length > 0) return pick(feasible, considered, context);
+  if (feasible.length > 0) return pick(safest(feasible, ask, context), considered, context);
 
   const leastBad = failOpen(considered);
   if (leastBad) return pick([leastBad], considered, context, 'breaker-failed-open');
-  return refuse(considered);
+  return whenNobodyCan(ask, considered, context);
+}
+
+/** Which cluster, of those that can take it. */
+function pick(
+  feasible: readonly Feasible[],
+  considered: readonly Considered[],
+  context: Context,
+  forcedRule?: string,
+): Verdict {
+  const { policy, incumbent } = context;
+  const { sticky } = strategies[policy.strategy];
+  const scored = ranked(feasible, context);
+  const [best] = scored;
+  if (!best) throw new Error('nothing to pick from');
+
+  const usual = sticky
+    ? pickSticky(scored, considered, incumbent, policy, context.nowMs)
+    : { chosen: best, rule: scored.length === 1 ? 'only-candidate' : 'lowest-score', incumbent: undefined };
+  const { chosen, rule, incumbent: next } = sticky ? explore(scored, usual, context) : usual;
+  const taken = new Set(scored.map(({ candidate }) => candidate));
+  return {
+    kind: 'assign',
+    cluster: chosen.candidate.view.cluster,
+    rule: forcedRule ?? rule,
+    chosen,
+    considered: [...scored, ...considered.filter((one) => !taken.has(one.candidate))],
+    // Failing open is no reason to make a broken cluster the incumbent.
+    ...(next && !forcedRule ? { incumbent: next } : {}),
+  };
 }
 
 function consider(
@@ -30,7 +70,7 @@ function consider(
 ): Considered {
   const { view, load, tariff } = candidate;
   const usdPer1k = clusterUsdPer1k(view, tariff);
-  const prediction = predict(ask.estimate, view, load, tariff);
+  const prediction = predict(ask.estimate, view, load, tariff, circumstancesOf(candidate, policy));
   const rejection = firstRejection({
     ask,
     candidate,
@@ -50,34 +90,21 @@ function consider(
 
 const isFeasible = (one: Considered): one is Feasible => !one.rejection && one.prediction !== undefined;
 
-function pick(
-  feasible: readonly Feasible[],
-  considered: readonly Considered[],
-  context: Context,
-  forcedRule?: string,
-): Decision {
-  const { policy, incumbent, nowMs } = context;
-  const { score, sticky } = strategies[policy.strategy];
-  const scores = score(feasible, context);
-  const scored: Scored[] = feasible
-    .map((one, index) => ({ ...one, score: finite(scores[index], policy.strategy) }))
-    .sort((a, b) => a.score - b.score || compareNames(a, b));
-  const taken = new Set(scored.map(({ candidate }) => candidate));
-  const best = scored[0];
-  if (!best) throw new Error('nothing to pick from');
+/** Those that make the deadline even if the answer is a long one; all of them when none does, or when nobody knows. */
+function safest(feasible: readonly Feasible[], ask: Ask, { policy, nowMs }: Context): readonly Feasible[] {
+  if (!policy.longAnswers || ask.estimate.outputBasis === 'assumed') return feasible;
+  const remainingMs = ask.request.deadlineAtMs - nowMs;
+  const safe = feasible.filter(({ prediction }) => prediction.totalHighMs <= remainingMs);
+  return safe.length > 0 ? safe : feasible;
+}
 
-  const picked = sticky
-    ? pickSticky(scored, considered, incumbent, policy, nowMs)
-    : { chosen: best, rule: scored.length === 1 ? 'only-candidate' : 'lowest-score', incumbent: undefined };
-  return {
-    kind: 'assign',
-    cluster: picked.chosen.candidate.view.cluster,
-    rule: forcedRule ?? picked.rule,
-    chosen: picked.chosen,
-    considered: [...scored, ...considered.filter((one) => !taken.has(one.candidate))],
-    // Failing open is no reason to make a broken cluster the incumbent.
-    ...(picked.incumbent && !forcedRule ? { incumbent: picked.incumbent } : {}),
-  };
+/** With their scores, the best first. */
+function ranked(feasible: readonly Feasible[], context: Context): Scored[] {
+  const { strategy } = context.policy;
+  const scores = strategies[strategy].score(feasible, context);
+  return feasible
+    .map((one, index) => ({ ...one, score: finite(scores[index], strategy) }))
+    .sort((a, b) => a.score - b.score || compareNames(a, b));
 }
 
 const compareNames = (a: Considered, b: Considered): number =>
@@ -107,36 +134,6 @@ function failOpen(considered: readonly Considered[]): Feasible | undefined {
     first,
   );
 }
-
-/** An empty fleet is a cold start, not a refusal: it takes at least one cluster, and only permanent reasons, to say never. */
-function refuse(considered: readonly Considered[]): Decision {
-  const hopeless = considered.length > 0 && considered.every(({ rejection }) => rejection?.permanent);
-  if (!hopeless) return { kind: 'defer', considered };
-  const code = failureOf(considered);
-  return { kind: 'reject', code, message: describeRejections(considered), considered };
-}
-
-/** The failure that the client hears, by the reason of the cluster that came closest. */
-const failureByRejection: readonly (readonly [RejectionCode, FailureCode])[] = [
-  ['price-above-ceiling', 'no_cluster_within_ceiling'],
-  ['context-too-small', 'context_length_exceeded'],
-  ['endpoint-not-served', 'endpoint_not_served'],
-  ['model-not-served', 'model_not_found'],
-];
-
-const failureOf = (considered: readonly Considered[]): FailureCode =>
-  failureByRejection.find(([code]) => considered.some(({ rejection }) => rejection?.code === code))?.[1] ??
-  'unavailable';
-
-/** Every cluster with its reason, for the message of a failure. */
-export const describeRejections = (considered: readonly Considered[]): string =>
-  considered.length === 0
-    ? 'no cluster is known'
-    : considered
-        .map(
-          ({ candidate: { view }, rejection }) => `${view.cluster}: ${rejection?.detail ?? 'could take it'}`,
-        )
-        .join('; ');
 
 function largestContext(ask: Ask, candidates: readonly Candidate[]): number {
   let largest = 0;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { aRequest, aTariff, aView } from '../../testing/builders.ts';
-import { estimateTokens, predict } from './estimate.ts';
+import { type Circumstances, estimateTokens, predict } from './estimate.ts';
 import { OutputLengths } from './output-lengths.ts';
 import { promptTokens } from './prompt-tokens.ts';
 import { decodeTps } from './rates.ts';
@@ -34,15 +34,18 @@ test('throughput beyond the measurements never falls as concurrency grows', () =
   );
 });
 
+const tens = { usual: 10, long: 100 };
+
 test('output tokens are the least of max_tokens and what is usual', () => {
   const limited = aRequest({
     body: { model: 'm1', messages: [{ role: 'user', content: 'x' }], max_tokens: 30 },
   });
   assert.equal(estimateTokens(limited, 1, undefined).outputTokens, 30);
-  assert.equal(estimateTokens(limited, 1, 10).outputTokens, 10);
+  assert.equal(estimateTokens(limited, 1, tens).outputTokens, 10);
+  assert.equal(estimateTokens(limited, 1, tens).outputTokensHigh, 30);
   assert.equal(estimateTokens(aRequest(), 1, undefined).outputTokens, 200);
   assert.equal(estimateTokens(aRequest(), 1, undefined).outputBasis, 'assumed');
-  assert.equal(estimateTokens(aRequest(), 1, 10).outputBasis, 'learned');
+  assert.equal(estimateTokens(aRequest(), 1, tens).outputBasis, 'learned');
 });
 
 test('an embedding costs its prefill only, and needs no decode rate', () => {
@@ -54,7 +57,14 @@ test('an embedding costs its prefill only, and needs no decode rate', () => {
     0,
     aTariff(3_600),
   );
-  assert.deepEqual(predicted, { ttftMs: 10, tpotMs: 0, totalMs: 10, usd: 0.01 });
+  assert.deepEqual(predicted, {
+    ttftMs: 10,
+    tpotMs: 0,
+    totalMs: 10,
+    totalHighMs: 10,
+    marginalUsd: 0.01,
+    shareUsd: 0.01,
+  });
 });
 
 test('prompt tokens are a quarter of the bytes of text, and exact for ids', () => {
@@ -71,7 +81,12 @@ test('prompt tokens are a quarter of the bytes of text, and exact for ids', () =
 test('a prediction is finite and grows with the load', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 50 }), fc.integer({ min: 0, max: 5_000 }), (load, prompt) => {
-      const estimate = { promptTokens: prompt, outputTokens: 100, outputBasis: 'assumed' } as const;
+      const estimate = {
+        promptTokens: prompt,
+        outputTokens: 100,
+        outputTokensHigh: 300,
+        outputBasis: 'assumed',
+      } as const;
       const now = predict(estimate, aView('aws'), load, aTariff());
       const later = predict(estimate, aView('aws'), load + 1, aTariff());
       assert.ok(now && later && Object.values(now).every(Number.isFinite));
@@ -80,11 +95,33 @@ test('a prediction is finite and grows with the load', () => {
   );
 });
 
-test('the usual length is the median of recent answers, once there are five', () => {
+test('the usual length is the median of recent answers and the long one exceeds nine of ten, once there are five', () => {
   const lengths = new OutputLengths();
   for (const tokens of [10, 20, 1_000, 30]) lengths.learn('t1', 'chat', tokens);
-  assert.equal(lengths.usual('t1', 'chat'), undefined);
+  assert.equal(lengths.known('t1', 'chat'), undefined);
   lengths.learn('t1', 'chat', 40);
-  assert.equal(lengths.usual('t1', 'chat'), 30);
-  assert.equal(lengths.usual('t2', 'chat'), undefined);
+  assert.deepEqual(lengths.known('t1', 'chat'), { usual: 30, long: 1_000 });
+  assert.equal(lengths.known('t2', 'chat'), undefined);
+});
+
+test('a cached prompt is answered sooner and costs less, and a slow cluster is expected to stay slow', () => {
+  const estimate = {
+    promptTokens: 400,
+    outputTokens: 100,
+    outputTokensHigh: 100,
+    outputBasis: 'learned',
+  } as const;
+  const at = (change: Partial<Circumstances>) =>
+    predict(estimate, aView('aws'), 0, aTariff(), {
+      residual: 1,
+      cachedTokens: 0,
+      idleSeconds: 0,
+      ...change,
+    });
+  const plain = at({});
+  const cached = at({ cachedTokens: 200 });
+  assert.ok(plain && cached);
+  assert.equal(plain.ttftMs - cached.ttftMs, 1_000);
+  assert.ok(cached.marginalUsd < plain.marginalUsd);
+  assert.equal(at({ residual: 2 })?.totalMs, plain.totalMs * 2);
 });

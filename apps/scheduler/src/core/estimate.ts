@@ -1,18 +1,25 @@
-import type { Request, Tariff } from '@drover/schemas';
-import { usdOf } from './costs.ts';
-import { priorOutputTokens } from './output-lengths.ts';
+import type { Policy, Request, Tariff } from '@drover/schemas';
+import { marginalUsd, shareUsd, type Work } from './marginal.ts';
+import { type Lengths, priorOutputTokens } from './output-lengths.ts';
 import { decodeTps, slotsPerNode } from './rates.ts';
-import type { ClusterView, Prediction, TokenEstimate } from './types.ts';
+import type { Candidate, ClusterView, Prediction, TokenEstimate } from './types.ts';
 
-/** Output tokens: the least of max_tokens and the usual length of this tenant's answers. */
+/** Beside each decoding stream, a prompt is read this much slower; measured on CPUs by others (see docs/decisions). */
+const prefillContention = 0.3;
+
+/** Output tokens: the least of max_tokens and the lengths of this tenant's answers. */
 export function estimateTokens(
   request: Request,
   promptTokens: number,
-  usual: number | undefined,
+  known: Lengths | undefined,
 ): TokenEstimate {
-  const outputBasis = usual === undefined ? 'assumed' : 'learned';
-  const outputTokens = Math.min(maxTokens(request), usual ?? priorOutputTokens);
-  return { promptTokens, outputTokens, outputBasis };
+  const limit = maxTokens(request);
+  return {
+    promptTokens,
+    outputTokens: Math.min(limit, known?.usual ?? priorOutputTokens),
+    outputTokensHigh: Math.min(limit, known?.long ?? priorOutputTokens),
+    outputBasis: known ? 'learned' : 'assumed',
+  };
 }
 
 function maxTokens(request: Request): number {
@@ -28,32 +35,66 @@ function maxTokens(request: Request): number {
   }
 }
 
+/** What is known of the place beside its rates. */
+export type Circumstances = {
+  /** Actual ÷ predicted time of its last answers. */
+  readonly residual: number;
+  /** Prompt tokens that need not be computed again. */
+  readonly cachedTokens: number;
+  /** Idle time that ends with this request instead of with the node's release. */
+  readonly idleSeconds: number;
+};
+
+const plain: Circumstances = { residual: 1, cachedTokens: 0, idleSeconds: 0 };
+
+/** The circumstances of a candidate, as far as the policy takes them into account. */
+export function circumstancesOf(candidate: Candidate, policy: Policy): Circumstances {
+  const { residual = 1, cachedTokens = 0, idleMs = 0 } = candidate;
+  return {
+    residual: policy.residuals ? residual : 1,
+    cachedTokens: policy.affinity.enabled ? cachedTokens : 0,
+    idleSeconds: policy.scaling ? Math.min(idleMs, policy.scaling.coolDownCheapestMs) / 1_000 : 0,
+  };
+}
+
 /**
  * What the request would get as the next job of a cluster that has `load` of them: wait for a slot if all are taken,
- * prefill, then decode beside the others. Undefined while a rate that it needs, or the price, is unknown.
- *
- * The cost is the node-share of this request: prefill alone, decode divided among those who decode together.
+ * prefill of what is not cached, then decode beside the others. Undefined while a rate that it needs, or the price, is
+ * unknown. The share of the node is prefill alone, and decode divided among those who decode together.
  */
 export function predict(
   estimate: TokenEstimate,
   view: ClusterView,
   load: number,
   tariff: Tariff | undefined,
+  { residual, cachedTokens, idleSeconds }: Circumstances = plain,
 ): Prediction | undefined {
-  const { promptTokens, outputTokens } = estimate;
+  const { promptTokens, outputTokens, outputTokensHigh } = estimate;
   if (!tariff || !view.rates?.prefillTps || view.nodes === 0) return undefined;
   const concurrency = Math.min(slotsPerNode(view), Math.floor(load / view.nodes) + 1);
   const together = outputTokens === 0 ? Number.POSITIVE_INFINITY : decodeTps(view.rates.decode, concurrency);
   if (together === undefined) return undefined;
-  const prefillSeconds = promptTokens / view.rates.prefillTps;
-  const tpotSeconds = concurrency / together;
-  const serviceSeconds = prefillSeconds + outputTokens * tpotSeconds;
-  const ahead = Math.max(0, load + 1 - view.slots);
-  const ttftSeconds = (ahead / Math.max(1, view.slots)) * serviceSeconds + prefillSeconds;
+
+  const prefillAlone = (residual * Math.max(0, promptTokens - cachedTokens)) / view.rates.prefillTps;
+  const prefillSeconds = prefillAlone * (1 + prefillContention * (concurrency - 1));
+  const tpotSeconds = (residual * concurrency) / together;
+  const ahead = Math.max(0, load + 1 - view.slots) / Math.max(1, view.slots);
+  const ttftSeconds = ahead * (prefillSeconds + outputTokens * tpotSeconds) + prefillSeconds;
+  const totalSeconds = ttftSeconds + outputTokens * tpotSeconds;
+  const work: Work = {
+    nodeSeconds: prefillAlone + (residual * outputTokens) / together,
+    idleSeconds,
+    totalSeconds,
+    bootSeconds: (view.bootMs ?? 0) / 1_000,
+    promptTokens,
+    outputTokens,
+  };
   return {
     ttftMs: ttftSeconds * 1_000,
     tpotMs: tpotSeconds * 1_000,
-    totalMs: (ttftSeconds + outputTokens * tpotSeconds) * 1_000,
-    usd: usdOf(tariff, prefillSeconds + outputTokens / together),
+    totalMs: totalSeconds * 1_000,
+    totalHighMs: (ttftSeconds + outputTokensHigh * tpotSeconds) * 1_000,
+    marginalUsd: marginalUsd(tariff, work),
+    shareUsd: shareUsd(tariff, work),
   };
 }

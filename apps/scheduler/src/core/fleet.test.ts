@@ -53,5 +53,5 @@ test('jobs in flight are those that any agent lists', () => {
     [{ inFlight: [{ id: 'r1', attempt: 1, outputTokens: 0 }] }, 0],
     [{ agent: 'a2', inFlight: [{ id: 'r2', attempt: 1, outputTokens: 0 }] }, 0],
   );
-  assert.deepEqual([...inFlightAt(fleet, aws)], ['r1', 'r2']);
+  assert.deepEqual([...inFlightAt(fleet, aws).keys()], ['r1', 'r2']);
 });

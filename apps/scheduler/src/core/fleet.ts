@@ -52,6 +52,7 @@ export function viewOf(fleet: Fleet, cluster: ClusterId, nowMs: number, staleMs:
   // A cluster that is silent or starting keeps its model: what it cannot serve, it will not be able to serve later.
   const model = (ready.length > 0 ? ready : agents.map(({ report }) => report)).find((r) => r.model)?.model;
   const rates = combinedRates(ready);
+  const boots = agents.flatMap(({ report }) => (report.bootMs === undefined ? [] : [report.bootMs]));
   return {
     cluster,
     phase: phaseOf(fresh),
@@ -60,6 +61,7 @@ export function viewOf(fleet: Fleet, cluster: ClusterId, nowMs: number, staleMs:
     nodes: ready.length,
     ...(model ? { model } : {}),
     ...(rates ? { rates } : {}),
+    ...(boots.length > 0 ? { bootMs: Math.max(...boots) } : {}),
   };
 }
 
@@ -68,12 +70,13 @@ function phaseOf(fresh: readonly Report[]): ClusterView['phase'] {
   return order.find((phase) => fresh.some((report) => report.phase === phase)) ?? 'silent';
 }
 
-/** Jobs that an agent of the cluster says it is running, whatever the age of its report. */
-export function inFlightAt(fleet: Fleet, cluster: ClusterId): ReadonlySet<RequestId> {
-  const ids = new Set<RequestId>();
-  for (const { report } of fleet.get(cluster)?.values() ?? [])
-    for (const { id } of report.inFlight) ids.add(id);
-  return ids;
+/** The jobs that agents of the cluster said they run, each with the time when that was last heard, whatever its age. */
+export function inFlightAt(fleet: Fleet, cluster: ClusterId): ReadonlyMap<RequestId, number> {
+  const heard = new Map<RequestId, number>();
+  for (const { report, receivedAtMs } of fleet.get(cluster)?.values() ?? [])
+    for (const { id } of report.inFlight)
+      heard.set(id, Math.max(receivedAtMs, heard.get(id) ?? receivedAtMs));
+  return heard;
 }
 
 /** The rates of one node: averages over the agents, weighted by how many tokens each figure rests on. */

@@ -1,9 +1,6 @@
 import type { ClusterId, Policy, RejectionCode } from '@drover/schemas';
 import type { Considered, Incumbent, Scored } from './types.ts';
 
-/** Costs this close are equal for all we know; the more loaded cluster then lets the other one go idle. */
-const nearTie = 0.05;
-
 /** Reasons that concern one request or one moment. They do not dethrone: the overflow goes elsewhere and returns. */
 const passing: ReadonlySet<RejectionCode> = new Set([
   'no-free-slot',
@@ -16,13 +13,21 @@ const passing: ReadonlySet<RejectionCode> = new Set([
   'model-hash-differs',
 ]);
 
-export type Pick = { readonly chosen: Scored; readonly rule: string; readonly incumbent: Incumbent };
+export type Pick = {
+  readonly chosen: Scored;
+  readonly rule: string;
+  /** Absent for strategies that have none. */
+  readonly incumbent: Incumbent | undefined;
+};
 
 /**
  * Picks the cheapest, but stays with the incumbent unless that
  * - is refused for a reason of its own (down, silent, breaker …): the pick takes its place,
  * - cannot take this request (full …): the pick takes this request only, or
  * - is beaten by `switchMargin` after at least `dwellMs`.
+ *
+ * A cluster that is cheaper because it has the beginning of this prompt in its cache gets this request, and no more.
+ * Of costs that are a near tie, the more loaded cluster is taken, which lets the other one go idle.
  *
  * @param scored not empty, the best first   @param considered all candidates, refused ones included
  */
@@ -33,7 +38,7 @@ export function pickSticky(
   policy: Policy,
   nowMs: number,
 ): Pick {
-  const best = preferLoaded(scored);
+  const best = preferLoaded(scored, policy.nearTie);
   const installed = (cluster: ClusterId): Incumbent => ({ cluster, sinceMs: nowMs });
   const alone = scored.length === 1;
 
@@ -42,7 +47,8 @@ export function pickSticky(
 
   const seated = scored.find((one) => clusterOf(one) === incumbent.cluster);
   if (!seated) {
-    const stays = reigning.rejection !== undefined && passing.has(reigning.rejection.code);
+    // Not refused and not scored: it makes the deadline only if the answer is a short one.
+    const stays = reigning.rejection === undefined || passing.has(reigning.rejection.code);
     return stays
       ? { chosen: best.chosen, rule: alone ? 'only-candidate' : 'incumbent-overflow', incumbent }
       : { ...best, rule: 'incumbent-lost', incumbent: installed(clusterOf(best.chosen)) };
@@ -50,6 +56,8 @@ export function pickSticky(
   if (alone) return { chosen: seated, rule: 'only-candidate', incumbent };
   const cheapest = scored[0] ?? seated;
   if (clusterOf(cheapest) === incumbent.cluster) return { chosen: seated, rule: 'lowest-score', incumbent };
+  if ((cheapest.candidate.cachedTokens ?? 0) > (seated.candidate.cachedTokens ?? 0))
+    return { chosen: cheapest, rule: 'prefix-cached', incumbent };
   const beaten = cheapest.score < seated.score * (1 - policy.switchMargin);
   const seatedLongEnough = nowMs - incumbent.sinceMs >= policy.dwellMs;
   if (!beaten || !seatedLongEnough) return { chosen: seated, rule: 'incumbent-kept', incumbent };
@@ -59,7 +67,7 @@ export function pickSticky(
 const clusterOf = (one: Considered): ClusterId => one.candidate.view.cluster;
 
 /** Of those within a near tie of the best, the one with the most jobs. */
-function preferLoaded(scored: readonly Scored[]): { chosen: Scored; rule: string } {
+function preferLoaded(scored: readonly Scored[], nearTie: number): { chosen: Scored; rule: string } {
   const [first, ...others] = scored;
   if (!first) throw new Error('nothing to pick from');
   const limit = first.score * (1 + nearTie);

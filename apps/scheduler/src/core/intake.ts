@@ -8,6 +8,7 @@ import {
   resolveModel,
   tokenOf,
 } from '@drover/schemas';
+import { prefixOf } from './prefix.ts';
 import { promptTokens } from './prompt-tokens.ts';
 import type { Waiting } from './types.ts';
 
@@ -84,6 +85,7 @@ const asWaiting = (asked: Request, { storedAtMs, traceparent }: Incoming, nowMs:
   request: asked,
   model: asked.body.model,
   promptTokens: promptTokens(asked),
+  prefix: prefixOf(asked),
   // It waits since the stream has it; a hub whose clock runs ahead must not make that the future.
   arrivedAtMs: Math.min(storedAtMs, nowMs),
   ...(traceparent === undefined ? {} : { traceparent }),

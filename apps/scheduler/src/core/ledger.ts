@@ -19,6 +19,17 @@ export type Assignment = {
   readonly sinceMs: number;
   /** Absent when another scheduler assigned it. */
   readonly endpoint?: Endpoint;
+  /** What was expected of it when it was assigned; absent when another scheduler assigned it. */
+  readonly expected?: Expectation;
+};
+
+/** What a decision promised, before any correction by residuals: the end of the request tells how wrong it was. */
+export type Expectation = {
+  readonly atMs: number;
+  readonly ttftMs: number;
+  readonly tpotMs: number;
+  readonly outputTokens: number;
+  readonly cachedTokens: number;
 };
 
 export type Listing = ReadonlyMap<RequestId, readonly ClusterId[]>;
@@ -34,6 +45,7 @@ export class Ledger {
   readonly #before = new Map<RequestId, Assignment>();
   readonly #settledAtMs = new Map<RequestId, number>();
   readonly #loads = new Map<ClusterId, number>();
+  readonly #idleSinceMs = new Map<ClusterId, number>();
 
   get size(): number {
     return this.#assignments.size;
@@ -49,6 +61,11 @@ export class Ledger {
 
   load(cluster: ClusterId): number {
     return this.#loads.get(cluster) ?? 0;
+  }
+
+  /** When the last job of the cluster ended; undefined while it has one, and before its first. */
+  idleSinceMs(cluster: ClusterId): number | undefined {
+    return this.load(cluster) === 0 ? this.#idleSinceMs.get(cluster) : undefined;
   }
 
   /** Takes a slot before the job is published. A job that is moved leaves its old place at once. */
@@ -88,6 +105,7 @@ export class Ledger {
   ended(id: RequestId, nowMs: number): Assignment | undefined {
     const assignment = this.#assignments.get(id);
     this.#drop(id);
+    if (assignment) this.#idleSinceMs.set(assignment.cluster, nowMs);
     this.#settledAtMs.delete(id);
     this.#settledAtMs.set(id, nowMs);
     return assignment;
@@ -143,7 +161,11 @@ export class Ledger {
     const known = this.#assignments.get(next.id);
     if (known && known.attempt > next.attempt) return;
     if (this.settledLately(next.id, next.sinceMs)) return;
-    this.#put({ ...(known?.endpoint ? { endpoint: known.endpoint } : {}), ...next });
+    this.#put({
+      ...(known?.endpoint ? { endpoint: known.endpoint } : {}),
+      ...(known?.expected && known.cluster === next.cluster ? { expected: known.expected } : {}),
+      ...next,
+    });
   }
 
   #put(assignment: Assignment): void {

@@ -9,15 +9,18 @@ const samplesMax = 64;
 /** Pairs of tenant and endpoint kept; the one that was silent longest goes first. */
 const pairsMax = 1_000;
 
-/** Learns how long the answers of a tenant at an endpoint usually are: the median of the last 64. */
+/** Tokens of an answer: half of the last ones were shorter than `usual`, nine of ten shorter than `long`. */
+export type Lengths = { readonly usual: number; readonly long: number };
+
+/** Learns how long the answers of a tenant at an endpoint are: quantiles of the last 64, which follow a change of habit. */
 export class OutputLengths {
-  readonly #samples = new Map<string, { lengths: number[]; median: number }>();
+  readonly #samples = new Map<string, { recent: number[]; lengths: Lengths }>();
 
   learn(tenant: string, endpoint: Endpoint, tokens: number): void {
     const key = `${tenant} ${endpoint}`;
-    const lengths = [...(this.#samples.get(key)?.lengths ?? []), tokens].slice(-samplesMax);
+    const recent = [...(this.#samples.get(key)?.recent ?? []), tokens].slice(-samplesMax);
     this.#samples.delete(key);
-    this.#samples.set(key, { lengths, median: medianOf(lengths) });
+    this.#samples.set(key, { recent, lengths: lengthsOf(recent) });
     if (this.#samples.size > pairsMax) {
       for (const oldest of this.#samples.keys()) {
         this.#samples.delete(oldest);
@@ -26,14 +29,16 @@ export class OutputLengths {
     }
   }
 
-  /** The usual length in tokens, or undefined while there is too little to go by. */
-  usual(tenant: string, endpoint: Endpoint): number | undefined {
+  /** What is known, or undefined while there is too little to go by. */
+  known(tenant: string, endpoint: Endpoint): Lengths | undefined {
     const known = this.#samples.get(`${tenant} ${endpoint}`);
-    return known && known.lengths.length >= samplesMin ? known.median : undefined;
+    return known && known.recent.length >= samplesMin ? known.lengths : undefined;
   }
 }
 
-function medianOf(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+function lengthsOf(recent: readonly number[]): Lengths {
+  const sorted = recent.toSorted((a, b) => a - b);
+  const at = (quantile: number) =>
+    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * quantile))] ?? 0;
+  return { usual: at(0.5), long: at(0.9) };
 }

@@ -85,6 +85,113 @@ test('a lower band that waits is served at least every twentieth time', () => {
   }
 });
 
+const of = (tenant: string, priority: Priority = 'standard') =>
+  aWaiting({ id: `w${serial++}`, tenant, priority, deadlineAtMs: 1_000, submittedAtMs: serial });
+
+test('a tenant that floods a band delays the others by no more than their share', () => {
+  const flood = Array.from({ length: 100 }, () => of('loud'));
+  const few = Array.from({ length: 5 }, () => of('quiet'));
+  const queue = queueOf(...flood, ...few);
+  const served = serveOneByOne(queue, 12);
+  const places = served.flatMap((tenant, index) => (tenant === 'quiet' ? [index] : []));
+  assert.equal(places.length, 5, `${served}`);
+});
+
+test('a tenant of twice the weight gets twice the tokens', () => {
+  const queue = queueOf(
+    ...Array.from({ length: 90 }, () => of('one')),
+    ...Array.from({ length: 90 }, () => of('two')),
+  );
+  const served = serveOneByOne(queue, 60, { two: 2 });
+  assert.equal(served.filter((tenant) => tenant === 'two').length, 40);
+});
+
+test('while tenants have something waiting, what they have had differs by no more than two requests', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 40, maxLength: 60 }), (sizes) => {
+      const queue = queueOf(...sizes.map((_, index) => of(`t${index % 3}`)));
+      const tokens = new Map(sizes.map((size, index) => [index % 3, size] as const));
+      const largest = Math.max(...tokens.values()) * 2;
+      for (let n = 0; n < 20; n++) {
+        serveOneByOne(queue, 1, {}, (tenant) => tokens.get(Number(tenant.slice(1))) ?? 1);
+        const had = [...queue.lanes('standard').keys()].map((tenant) => queue.counters.had(tenant));
+        assert.ok(Math.max(...had) - Math.min(...had) <= 2 * largest);
+      }
+    }),
+  );
+});
+
+test('without fairness a band is one line by deadline, whoever it belongs to', () => {
+  const queue = queueOf(...Array.from({ length: 5 }, () => of('loud')), of('quiet'));
+  const served: string[] = [];
+  planPass(
+    queue,
+    noTurns,
+    () => served.length < 6,
+    (one) => {
+      served.push(one.request.tenant);
+      queue.remove(one.id);
+      return 'assign';
+    },
+    false,
+  );
+  assert.deepEqual(served, ['loud', 'loud', 'loud', 'loud', 'loud', 'quiet']);
+});
+
+test('of requests that are alike only one is asked when nobody could take it, and others still are', () => {
+  const alike = Array.from({ length: 50 }, () => waiting('batch'));
+  const ceiling = { ...waiting('batch'), request: { ...waiting('batch').request, maxUsdPer1k: 1 } };
+  const queue = queueOf(...alike);
+  queue.add(ceiling);
+  const asked: Waiting[] = [];
+  planPass(
+    queue,
+    noTurns,
+    () => true,
+    (one) => {
+      asked.push(one);
+      return 'defer-alike';
+    },
+  );
+  assert.equal(asked.length, 2);
+});
+
+test('a request is not overtaken for ever by those with nearer deadlines', () => {
+  const patient = aWaiting({ id: 'patient', deadlineAtMs: 1e9, submittedAtMs: 0 });
+  const later = aWaiting({ id: 'later', deadlineAtMs: 100_000, submittedAtMs: 60_000 });
+  assert.equal(queueOf(later, patient).band('standard')[0], patient);
+});
+
+/** One slot at a time, each charged as the planner does it; the tenants in the order served. */
+function serveOneByOne(
+  queue: WaitingQueue,
+  slots: number,
+  weights: Readonly<Record<string, number>> = {},
+  outputOf: (tenant: string) => number = () => 10,
+): string[] {
+  const served: string[] = [];
+  const target = slots;
+  while (served.length < target && queue.size > 0) {
+    const before = served.length;
+    planPass(
+      queue,
+      noTurns,
+      () => served.length === before,
+      ({ id, request }) => {
+        served.push(request.tenant);
+        queue.remove(id);
+        queue.counters.charge(
+          request.tenant,
+          { prompt: 0, output: outputOf(request.tenant) },
+          weights[request.tenant] ?? 1,
+        );
+        return 'assign';
+      },
+    );
+  }
+  return served;
+}
+
 test('expired requests are those whose deadline has passed, in every band', () => {
   fc.assert(
     fc.property(

@@ -1,39 +1,91 @@
-import { type Priority, priorities } from '@drover/schemas';
+import { type Priority, priorities, type TenantId } from '@drover/schemas';
 import { afterDispatch, bandOrder, type Turns } from './bands.ts';
+import type { TokenCounters } from './fairness.ts';
 import type { WaitingQueue } from './queue.ts';
 import type { Decision, Waiting } from './types.ts';
 
+/** `defer-alike`: not now, for reasons that hold for every request of the same kind. */
+export type Judgement = Decision['kind'] | 'defer-alike';
+
 /**
- * One planning pass: serves the bands in order until no slot is free or nothing that waits can be placed. `judge` decides
- * on one request and carries the decision out, so that the next decision sees its slot taken. Whoever cannot be placed
- * now is passed by: those behind it may want another cluster. Capacity only shrinks during a pass, so nobody is asked
- * twice and a pass costs at most one decision per request held.
+ * One planning pass: serves the bands in order, in a band the tenant that has had least, of a tenant the most urgent,
+ * until no slot is free or nothing that waits can be placed. `judge` decides on one request and carries the decision out,
+ * so that the next decision sees its slot taken. Whoever cannot be placed now is passed by: those behind it may want
+ * another cluster. Capacity only shrinks during a pass, so nobody is asked twice, and those that are like one that nobody
+ * could take are not asked at all: a long queue costs a look, not a decision each.
  */
 export function planPass(
   queue: WaitingQueue,
   turns: Turns,
   hasFreeSlot: () => boolean,
-  judge: (waiting: Waiting) => Decision['kind'],
+  judge: (waiting: Waiting) => Judgement,
+  fair = true,
 ): Turns {
   if (!hasFreeSlot()) return turns;
-  const rest: Record<Priority, Waiting[]> = { interactive: [], standard: [], batch: [] };
-  for (const band of priorities) rest[band] = queue.band(band).toReversed();
+  const line = (priority: Priority) => new Line(queue, priority, fair);
+  const lines = { interactive: line('interactive'), standard: line('standard'), batch: line('batch') };
+  const passed = new Set<string>();
   let next = turns;
   while (hasFreeSlot()) {
-    const served = bandOrder(next).find((band) => dispatchOne(rest[band], judge));
+    const served = bandOrder(next).find((band) => dispatchOne(lines[band], judge, passed));
     if (!served) return next;
     next = afterDispatch(
       next,
       served,
-      priorities.filter((band) => rest[band].length > 0),
+      priorities.filter((band) => lines[band].size > 0),
     );
   }
   return next;
 }
 
-/** Dispatches the first of a band (the last of the reversed list) that can be placed. */
-function dispatchOne(reversed: Waiting[], judge: (waiting: Waiting) => Decision['kind']): boolean {
-  for (let waiting = reversed.pop(); waiting; waiting = reversed.pop())
-    if (judge(waiting) === 'assign') return true;
+/** Dispatches the first of a band that can be placed. */
+function dispatchOne(line: Line, judge: (waiting: Waiting) => Judgement, passed: Set<string>): boolean {
+  for (let waiting = line.next(); waiting; waiting = line.next()) {
+    const kind = kindOf(waiting);
+    if (passed.has(kind)) continue;
+    const judgement = judge(waiting);
+    if (judgement === 'assign') return true;
+    if (judgement === 'defer-alike') passed.add(kind);
+  }
   return false;
+}
+
+/** Requests of one kind differ in length and time only. */
+const kindOf = ({ model, request, previous }: Waiting): string =>
+  `${request.endpoint} ${request.maxUsdPer1k ?? ''} ${previous?.cluster ?? ''} ${previous?.modelHash ?? ''} ${model}`;
+
+/** A band during one pass: as it was when the pass began, each taken once. */
+class Line {
+  readonly #counters: TokenCounters;
+  readonly #lanes: Map<TenantId, Waiting[]>;
+  size: number;
+
+  constructor(queue: WaitingQueue, priority: Priority, fair: boolean) {
+    this.#counters = queue.counters;
+    // Reversed, so that taking the first is cheap. Without fairness all tenants are one.
+    this.#lanes = fair
+      ? new Map([...queue.lanes(priority)].map(([tenant, lane]) => [tenant, lane.toReversed()]))
+      : asOne(queue.band(priority).toReversed());
+    this.size = queue.sizeOf(priority);
+  }
+
+  next(): Waiting | undefined {
+    let least: TenantId | undefined;
+    let leastHad = Number.POSITIVE_INFINITY;
+    for (const tenant of this.#lanes.keys()) {
+      const had = this.#counters.had(tenant);
+      if (had < leastHad) [least, leastHad] = [tenant, had];
+    }
+    if (least === undefined) return undefined;
+    const lane = this.#lanes.get(least);
+    const waiting = lane?.pop();
+    if (!lane?.length) this.#lanes.delete(least);
+    this.size--;
+    return waiting;
+  }
+}
+
+function asOne(reversed: Waiting[]): Map<TenantId, Waiting[]> {
+  const [any] = reversed;
+  return any ? new Map([[any.request.tenant, reversed]]) : new Map();
 }

@@ -45,24 +45,51 @@ test('every job of a silent cluster is recalled after a second', () => {
 });
 
 test('only unclaimed jobs leave a draining or broken cluster', () => {
-  const jobs = [job('waits', 'assigned'), job('runs', 'running')];
+  const jobs = [job('waits', 'assigned'), job('runs', 'running', 1_000)];
   for (const phase of ['draining', 'down'] as const)
     assert.deepEqual(found(jobs, { phase }), [['waits', phase]]);
 });
 
 test('a cluster with more jobs than slots gives up the unclaimed ones that came last', () => {
-  const jobs = [job('runs', 'running'), job('first', 'assigned', 5_000), job('last', 'assigned', 4_000)];
+  const jobs = [
+    job('runs', 'running', 1_000),
+    job('first', 'assigned', 5_000),
+    job('last', 'assigned', 4_000),
+  ];
   assert.deepEqual(found(jobs, { slots: 2 }), [['last', 'stranded']]);
   assert.deepEqual(found(jobs, { slots: 2 }, new Map(), 1), []);
 });
 
+const lists = (id: string, agent: string) =>
+  aReport({ agent, inFlight: [{ id, attempt: 1, outputTokens: 3 }] });
+
 test('a claimed job that no report lists any more is lost', () => {
-  const listed = aReport({ inFlight: [{ id: 'r1', attempt: 1, outputTokens: 3 }] });
-  const fleet = withReport(new Map(), listed, nowMs);
-  const jobs = [job('r1', 'running', 4_000), job('r2', 'running', 4_000), job('r3', 'running', 2_500)];
+  const fleet = withReport(new Map(), lists('r1', 'a1'), nowMs);
+  const jobs = [job('r1', 'running', 4_000), job('r2', 'running', 4_000), job('r3', 'running', 1_400)];
   assert.deepEqual(found(jobs, {}, fleet), [['r2', 'lost']]);
 });
 
+test('the jobs of an agent that fell silent are recalled while another one of its cluster reports', () => {
+  const silent = withReport(new Map(), lists('r1', 'a1'), nowMs - 1_300);
+  const fleet = withReport(silent, lists('r2', 'a2'), nowMs - 1_200);
+  const jobs = [job('r1', 'running', 5_000), job('r2', 'running', 5_000)];
+  assert.deepEqual(found(jobs, { reportAgeMs: 1_200 }, fleet), [['r1', 'silent']]);
+});
+
+test('a job that waits at a cluster which was not heard since it was assigned is recalled', () => {
+  const jobs = [job('r1', 'assigned', 1_300)];
+  assert.deepEqual(found(jobs, { reportAgeMs: 1_400 }), [['r1', 'silent']]);
+  assert.deepEqual(found(jobs, { reportAgeMs: 1_200 }), []);
+});
+
+test('a job that nobody has taken although a slot is free is recalled, unless an agent lists it', () => {
+  const jobs = [job('r1', 'assigned', 2_100), job('r2', 'assigned', 1_900)];
+  assert.deepEqual(found(jobs), [['r1', 'stranded']]);
+  assert.deepEqual(found(jobs, {}, withReport(new Map(), lists('r1', 'a1'), nowMs)), []);
+});
+
 test('jobs of a sound cluster stay', () => {
-  assert.deepEqual(found([job('r1', 'assigned'), job('r2', 'running'), job('r3', 'reserved')]), []);
+  const young = 1_000;
+  const jobs = [job('r1', 'assigned', young), job('r2', 'running', young), job('r3', 'reserved', 9_000)];
+  assert.deepEqual(found(jobs), []);
 });

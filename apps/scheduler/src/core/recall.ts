@@ -6,17 +6,23 @@ import type { ClusterView, RecallReason } from './types.ts';
 
 /** A job gets this long to be pulled before its place is doubted. */
 const settleMs = 1_000;
-/** A claimed job that no report lists for this long has lost its agent. */
-const lostMs = 3_000;
+/** A claimed job that no report lists for this long has lost its agent: a claim is reported at once. */
+const lostMs = 1_500;
+/** Agents report every 250 ms while they run something: one that misses five of these is not late, it is gone. */
+const silentMs = 1_250;
+/** An agent that takes a job reports it at once, and an idle one reports every second. */
+const untakenMs = 2_000;
 
 export type Recall = { readonly assignment: Assignment; readonly reason: RecallReason };
 
 /**
  * The jobs that should leave their cluster:
  * - `released`: its agent gave it back;
- * - `silent`: no agent of the cluster reports any more, so that even a claimed job is moved (the fence settles the rest);
+ * - `silent`: no agent of the cluster reports any more, or not the one that runs the job, so that even a claimed job is
+ *   moved (the fence settles the rest); or nobody there was heard since the job was assigned;
  * - `draining`, `down`: not claimed yet, and no agent there will; a claimed job is finished or released by its agent;
- * - `stranded`: not claimed, and the cluster has more jobs than slots (two schedulers chose it at once, or it shrank);
+ * - `stranded`: not claimed, and the cluster has more jobs than slots (two schedulers chose it at once, or it shrank), or
+ *   who took it died before anybody heard of it;
  * - `lost`: claimed, but fresh reports of all agents do not list it: its agent died and came back.
  */
 export function recalls(
@@ -28,7 +34,12 @@ export function recalls(
   nowMs: number,
 ): Recall[] {
   const found: Recall[] = [];
-  const listed = new Map<ClusterId, ReadonlySet<RequestId>>();
+  const listed = new Map<ClusterId, ReadonlyMap<RequestId, number>>();
+  const listedAt = (cluster: ClusterId): ReadonlyMap<RequestId, number> => {
+    const inFlight = listed.get(cluster) ?? inFlightAt(fleet, cluster);
+    listed.set(cluster, inFlight);
+    return inFlight;
+  };
   const unclaimed = new Map<ClusterId, Assignment[]>();
   for (const assignment of assignments) {
     const { cluster, state, sinceMs } = assignment;
@@ -37,16 +48,20 @@ export function recalls(
       continue;
     }
     if (state === 'reserved' || nowMs - sinceMs < settleMs) continue;
-    const { phase } = viewOf(cluster);
+    const { phase, reportAgeMs, slots } = viewOf(cluster);
+    const ageMs = nowMs - sinceMs;
+    const heardMs = listedAt(cluster).get(assignment.id);
     if (phase === 'silent') {
       found.push({ assignment, reason: 'silent' });
     } else if (state === 'running') {
-      const inFlight = listed.get(cluster) ?? inFlightAt(fleet, cluster);
-      listed.set(cluster, inFlight);
-      if (!inFlight.has(assignment.id) && nowMs - sinceMs > lostMs)
-        found.push({ assignment, reason: 'lost' });
+      if (heardMs === undefined && ageMs > lostMs) found.push({ assignment, reason: 'lost' });
+      if (heardMs !== undefined && nowMs - heardMs > silentMs) found.push({ assignment, reason: 'silent' });
+    } else if (reportAgeMs !== undefined && reportAgeMs >= ageMs && ageMs > silentMs) {
+      found.push({ assignment, reason: 'silent' });
     } else if (phase === 'draining' || phase === 'down') {
       found.push({ assignment, reason: phase });
+    } else if (heardMs === undefined && ageMs > untakenMs && loadOf(cluster) <= slots) {
+      found.push({ assignment, reason: 'stranded' });
     } else {
       unclaimed.set(cluster, [...(unclaimed.get(cluster) ?? []), assignment]);
     }

@@ -1,21 +1,28 @@
-import type { ClusterId, DecisionRecord, Policy } from '@drover/schemas';
-import type { Considered, TokenEstimate, Waiting } from './types.ts';
+import type { ClusterId, DecisionInputs, DecisionRecord, Policy } from '@drover/schemas';
+import { isStale } from './tariffs.ts';
+import type { Basis, Considered, TokenEstimate, Waiting } from './types.ts';
 
 /** Candidates kept in a record, the best first: a record must stay small whatever the fleet. */
 const candidatesMax = 64;
+/** Fleets up to this size are recorded with all that the decision rested on: about 600 bytes per cluster. */
+const inputsMax = 16;
 
-export type Verdict =
+export type Recorded =
   | { readonly kind: 'assign'; readonly cluster: ClusterId; readonly rule: string }
-  | { readonly kind: 'reject'; readonly rule: string };
+  | { readonly kind: 'reject'; readonly rule: string; readonly retryAfterMs?: number };
 
-/** The record of a decision, with every candidate's numbers. */
+/**
+ * The record of a decision, with every candidate's numbers and, if there is a `basis` and room for it, what they were
+ * computed from.
+ */
 export function decisionRecordOf(
   waiting: Waiting,
   estimate: TokenEstimate,
-  verdict: Verdict,
+  verdict: Recorded,
   considered: readonly Considered[],
   policy: { readonly value: Policy; readonly revision: number },
   nowMs: number,
+  basis?: Basis,
 ): DecisionRecord {
   const { request, model, arrivedAtMs, previous } = waiting;
   return {
@@ -33,21 +40,60 @@ export function decisionRecordOf(
     kind: verdict.kind,
     ...(verdict.kind === 'assign' ? { chosen: verdict.cluster } : {}),
     rule: verdict.rule,
-    candidates: considered.slice(0, candidatesMax).map(candidateOf),
+    candidates: considered.slice(0, candidatesMax).map((one) => candidateOf(one, nowMs)),
+    ...(verdict.kind === 'reject' && verdict.retryAfterMs !== undefined
+      ? { retryAfterMs: verdict.retryAfterMs }
+      : {}),
+    ...(basis && policy.value.snapshots && basis.candidates.length <= inputsMax
+      ? { inputs: inputsOf(basis) }
+      : {}),
   };
 }
 
-function candidateOf({ candidate, usdPer1k, prediction, score, rejection }: Considered) {
-  const { view, load, tariff } = candidate;
+/** A candidate as the record shows it: pure figures, so that a decision can be compared with another. */
+export function candidateOf(
+  { candidate, usdPer1k, prediction, score, rejection }: Considered,
+  nowMs: number,
+): DecisionRecord['candidates'][number] {
+  const { view, load, tariff, cachedTokens, realisedUsdPer1k } = candidate;
   return {
     cluster: view.cluster,
     slots: view.slots,
     load,
     ...(view.reportAgeMs === undefined ? {} : { reportAgeMs: view.reportAgeMs }),
     ...(tariff ? { usdPerHour: tariff.usdPerHour } : {}),
-    ...(usdPer1k === undefined ? {} : { usdPer1k }),
-    ...(prediction ? { predicted: prediction } : {}),
+    ...(tariff && isStale(tariff, nowMs) ? { priceStale: true as const } : {}),
+    costs: {
+      ...(usdPer1k === undefined ? {} : { nominalUsdPer1k: usdPer1k }),
+      ...(prediction ? { marginalUsd: prediction.marginalUsd } : {}),
+      ...(realisedUsdPer1k === undefined ? {} : { realisedUsdPer1k }),
+    },
+    ...(prediction
+      ? { predicted: { ttftMs: prediction.ttftMs, tpotMs: prediction.tpotMs, totalMs: prediction.totalMs } }
+      : {}),
+    ...(cachedTokens ? { cachedTokens } : {}),
     ...(score === undefined ? {} : { score }),
     ...(rejection ? { rejection: { code: rejection.code, detail: rejection.detail } } : {}),
+  };
+}
+
+/** Everything but the text of the prompt. */
+function inputsOf({ ask, candidates, context }: Basis): DecisionInputs {
+  const { endpoint, priority, deadlineAtMs, maxUsdPer1k } = ask.request;
+  const { policy, random, incumbent } = context;
+  return {
+    policy,
+    random,
+    ...(incumbent ? { incumbent } : {}),
+    ask: {
+      ...ask,
+      request: {
+        endpoint,
+        priority,
+        deadlineAtMs,
+        ...(maxUsdPer1k === undefined ? {} : { maxUsdPer1k }),
+      },
+    },
+    candidates: [...candidates],
   };
 }

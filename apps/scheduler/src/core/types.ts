@@ -15,14 +15,20 @@ export type Model = NonNullable<Report['model']>;
 /** Tokens that a request is expected to cost: an estimate, never a count. */
 export type TokenEstimate = {
   readonly promptTokens: number;
+  /** The usual length: half of the answers are shorter. */
   readonly outputTokens: number;
+  /** A long answer: nine of ten are shorter. */
+  readonly outputTokensHigh: number;
   /** `learned`: from this tenant's own answers. `assumed`: the prior or max_tokens, which is no evidence of length. */
   readonly outputBasis: 'learned' | 'assumed';
 };
 
+/** What of a request the decision looks at: never its text. */
+export type Demand = Pick<Request, 'endpoint' | 'priority' | 'deadlineAtMs' | 'maxUsdPer1k'>;
+
 /** A request as the decision sees it. */
 export type Ask = {
-  readonly request: Request;
+  readonly request: Demand;
   /** The model's own name, aliases resolved. */
   readonly model: string;
   readonly estimate: TokenEstimate;
@@ -46,6 +52,8 @@ export type ClusterView = {
   readonly model?: Model;
   /** Rates of one node. */
   readonly rates?: Rates;
+  /** How long a node took from start to ready, the slowest of the agents; absent when none has told. */
+  readonly bootMs?: number;
 };
 
 /** What a breaker says about the next job. */
@@ -62,7 +70,17 @@ export type Candidate = {
   /** Jobs in the scheduler's ledger. */
   readonly load: number;
   readonly tariff?: Tariff;
+  /** Why an operator has closed the cluster to new work; absent while it is open. */
+  readonly cordon?: string;
   readonly breaker: Admission;
+  /** How long no job has been there, in ms; absent while one is. */
+  readonly idleMs?: number;
+  /** Actual ÷ predicted time of the last answers; absent: nothing learned, as if 1. */
+  readonly residual?: number;
+  /** Prompt tokens of this request believed to be in the cluster's cache. */
+  readonly cachedTokens?: number;
+  /** USD per 1,000 output tokens that the cluster has really cost lately; for display. */
+  readonly realisedUsdPer1k?: number;
 };
 
 /** What this request would get and cost at a cluster. */
@@ -70,8 +88,12 @@ export type Prediction = {
   readonly ttftMs: number;
   readonly tpotMs: number;
   readonly totalMs: number;
-  /** Cost of this request alone, in USD. */
-  readonly usd: number;
+  /** The same with a long answer. */
+  readonly totalHighMs: number;
+  /** USD that this request adds to the bill: marginal.ts. */
+  readonly marginalUsd: number;
+  /** USD of its share of the node while it runs. */
+  readonly shareUsd: number;
 };
 
 export type Rejection = {
@@ -106,8 +128,17 @@ export type Context = {
   readonly incumbent?: Incumbent;
 };
 
-/** Now, not now, or never. */
-export type Decision =
+/** What a decision rested on: the same again gives the same decision. */
+export type Basis = {
+  readonly ask: Ask;
+  readonly candidates: readonly Candidate[];
+  readonly context: Context;
+};
+
+/** Now, not now, or never; and what it rested on. */
+export type Decision = Verdict & { readonly basis: Basis };
+
+export type Verdict =
   | {
       readonly kind: 'assign';
       readonly cluster: ClusterId;
@@ -117,12 +148,19 @@ export type Decision =
       /** The model's incumbent after this decision; absent for strategies that have none. */
       readonly incumbent?: Incumbent;
     }
-  | { readonly kind: 'defer'; readonly considered: readonly Considered[] }
+  | {
+      readonly kind: 'defer';
+      readonly considered: readonly Considered[];
+      /** When a slot is expected to be free, in ms from now; absent when nobody knows. */
+      readonly etaMs?: number;
+    }
   | {
       readonly kind: 'reject';
       readonly code: FailureCode;
       readonly message: string;
       readonly considered: readonly Considered[];
+      /** When it may be worth sending it again, in ms from now. */
+      readonly retryAfterMs?: number;
     };
 
 /** The job that a waiting request already has somewhere, when it is to be moved. */
@@ -147,6 +185,8 @@ export type Waiting = {
   readonly request: Request;
   readonly model: string;
   readonly promptTokens: number;
+  /** Chained hashes of the beginnings of its prompt: prefix.ts. Absent: nothing is known. */
+  readonly prefix?: readonly string[];
   /** When it began to wait, in ms. */
   readonly arrivedAtMs: number;
   readonly traceparent?: string;

@@ -1,10 +1,17 @@
-import type { Logger, Nats } from '@drover/runtime';
+import { EventLog, type Logger, type Nats } from '@drover/runtime';
 import {
+  type AttemptRecord,
   advisoryConsumer,
+  attemptsHeader,
+  attemptsOf,
+  job,
   natsHeaders,
   parseMessage,
+  type Request,
+  type RequestId,
   requestId,
   requestIdOf,
+  request as requestSchema,
   streams,
   subjects,
   tenantId,
@@ -13,7 +20,7 @@ import {
 import { JetStreamApiError, type JsMsg, type StoredMsg } from '@nats-io/jetstream';
 import { headers } from 'nats';
 import { z } from 'zod';
-import { deleteMessage, readLastEvent } from './jobs.ts';
+import { deleteMessage } from './jobs.ts';
 import { commitOutcome } from './outcomes.ts';
 
 /** Reasons of dead letters that the scheduler writes. */
@@ -28,6 +35,8 @@ export type DeadLetter = {
   readonly seq: number;
   readonly subject: string;
   readonly data: Uint8Array;
+  /** How every attempt ended; none for what was never tried. */
+  readonly attempts?: readonly AttemptRecord[];
 };
 
 /** Keeps what nobody could process. Repeating it is harmless. @throws when JetStream does not store it */
@@ -36,6 +45,7 @@ export async function writeDeadLetter(nats: Nats, letter: DeadLetter): Promise<v
   about.set(natsHeaders.reason, letter.reason);
   about.set(natsHeaders.problem, letter.problem.replace(/[^\x20-\x7e]+/g, ' ').slice(0, 1_000));
   about.set(natsHeaders.subject, letter.subject);
+  if (letter.attempts?.length) about.set(natsHeaders.attempts, attemptsHeader(letter.attempts));
   await nats.js.publish(subjects.deadLetter(letter.reason, requestIdOf(letter.subject)), letter.data, {
     msgID: `${letter.stream}.${letter.seq}.${letter.reason}`,
     headers: about,
@@ -83,8 +93,10 @@ async function bury(nats: Nats, message: JsMsg): Promise<boolean> {
   if (!stored) return false;
   const { subject, data } = stored;
   const problem = `delivered ${deliveries} times`;
-  await writeDeadLetter(nats, { reason: 'max_deliver', problem, stream, seq, subject, data });
-  await endRequestOf(nats, stream, stored);
+  const request = requestOf(stream, stored);
+  const attempts = request ? attemptsOf(await new EventLog(nats, request.tenant, request.id).all()) : [];
+  await writeDeadLetter(nats, { reason: 'max_deliver', problem, stream, seq, subject, data, attempts });
+  if (request) await endRequest(nats, request, requestIn(stream, data));
   await deleteMessage(nats, stream, seq);
   return true;
 }
@@ -98,16 +110,26 @@ async function storedMessage(nats: Nats, stream: string, seq: number): Promise<S
   }
 }
 
-/** Ends the request whose message died, unless something has ended it. */
-async function endRequestOf(nats: Nats, stream: string, { subject, data }: StoredMsg): Promise<void> {
+type RequestKey = { readonly tenant: string; readonly id: RequestId };
+
+/** Whose message died; undefined when it does not tell. */
+function requestOf(stream: string, { subject, data }: StoredMsg): RequestKey | undefined {
   const id = requestId.safeParse(requestIdOf(subject));
   const tenant = stream === streams.jobs.name ? tenantOfJob(data) : tokenOf(subject, 3);
-  if (!id.success || tenant === undefined) return;
-  const last = await readLastEvent(nats, tenant, id.data);
+  return id.success && tenant !== undefined ? { tenant, id: id.data } : undefined;
+}
+
+/** Ends the request whose message died, unless something has ended it. */
+async function endRequest(
+  nats: Nats,
+  { tenant, id }: RequestKey,
+  request: Request | undefined,
+): Promise<void> {
+  const last = await new EventLog(nats, tenant, id).last();
   if (last?.event.state === 'ended') return;
   await commitOutcome(nats, {
     tenant,
-    id: id.data,
+    id,
     attempt: last?.event.attempt ?? 0,
     eventSeq: last?.seq ?? 0,
     outcome: {
@@ -116,7 +138,17 @@ async function endRequestOf(nats: Nats, stream: string, { subject, data }: Store
       message: 'The request was tried too often without an end.',
       units: 0,
     },
+    request,
   });
+}
+
+function requestIn(stream: string, data: Uint8Array): Request | undefined {
+  if (stream === streams.jobs.name) {
+    const parsed = parseMessage(job, data);
+    return parsed.ok ? parsed.value.request : undefined;
+  }
+  const parsed = parseMessage(requestSchema, data);
+  return parsed.ok ? parsed.value : undefined;
 }
 
 /** Also of a job that does not parse as a whole. */

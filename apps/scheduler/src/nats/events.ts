@@ -1,4 +1,4 @@
-import type { Logger, Nats } from '@drover/runtime';
+import { isCopied, type Logger, type Nats } from '@drover/runtime';
 import {
   type Event,
   event,
@@ -27,7 +27,7 @@ export function subscribeEvents(nats: Nats, onEvent: (heard: HeardEvent) => void
       const parsed = parseMessage(event, message.data);
       const tenant = tenantId.safeParse(tokenOf(message.subject, 3));
       const id = requestId.safeParse(tokenOf(message.subject, 4));
-      if (!parsed.ok || !tenant.success || !id.success)
+      if (!parsed.ok || !tenant.success || !id.success || isCopied(message.headers))
         return log.warn({ subject: message.subject }, 'event refused');
       onEvent({
         writer: tokenOf(message.subject, 2),

@@ -1,10 +1,8 @@
-import { lastMessage, type Nats } from '@drover/runtime';
+import type { Nats } from '@drover/runtime';
 import {
   type ClusterId,
   clusterId,
   clusterOf,
-  type Event,
-  event,
   type Job,
   job,
   natsHeaders,
@@ -25,7 +23,6 @@ export type StoredJob = {
   readonly storedAtMs: number;
   readonly traceparent?: string;
 };
-export type LastEvent = { readonly event: Event; readonly seq: number };
 
 /** The clusters of every request that has a job: LLM_JOBS is the list of unsettled assignments. */
 export async function listJobs(nats: Nats): Promise<Listing> {
@@ -59,18 +56,6 @@ export async function readJob(
     storedAtMs: message.time.getTime(),
     ...(traceparent === '' ? {} : { traceparent }),
   };
-}
-
-/** What became of a request last; undefined when nothing has. */
-export async function readLastEvent(
-  nats: Nats,
-  tenant: string,
-  id: RequestId,
-): Promise<LastEvent | undefined> {
-  const last = await lastMessage(nats, streams.events.name, subjects.event('*', tenant, id));
-  if (!last) return undefined;
-  const parsed = parseMessage(event, last.data);
-  return parsed.ok ? { event: parsed.value, seq: last.seq } : undefined;
 }
 
 /** Deletes a message of a work queue by sequence. One that is gone already is fine. */

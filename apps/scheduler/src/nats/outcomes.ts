@@ -1,5 +1,14 @@
-import { type Nats, publishIfLast } from '@drover/runtime';
-import { type Event, type Outcome, type Reply, streams, subjects, writers } from '@drover/schemas';
+import { EventLog, type Nats } from '@drover/runtime';
+import {
+  accountOf,
+  type Event,
+  type Outcome,
+  type Reply,
+  type Request,
+  subjects,
+  writers,
+} from '@drover/schemas';
+import { readMetered } from './metered.ts';
 
 export type Ending = {
   readonly tenant: string;
@@ -9,7 +18,8 @@ export type Ending = {
   /** Sequence of the last event that we know, 0 for none. */
   readonly eventSeq: number;
   readonly outcome: Outcome;
-  readonly bodyHash?: string | undefined;
+  /** Absent when it cannot be read. */
+  readonly request?: Request | undefined;
 };
 
 /**
@@ -18,22 +28,20 @@ export type Ending = {
  * @throws when JetStream does not answer
  */
 export async function commitOutcome(nats: Nats, ending: Ending): Promise<boolean> {
-  const { tenant, id, attempt, eventSeq, outcome, bodyHash } = ending;
+  const { tenant, id, attempt, eventSeq, outcome, request } = ending;
+  const metered = attempt === 0 ? [] : await readMetered(nats, tenant, id);
   const ended: Event = {
     v: 1,
     state: 'ended',
     attempt,
     atMs: Date.now(),
     outcome,
-    ...(bodyHash === undefined ? {} : { bodyHash }),
+    ...(request?.bodyHash === undefined ? {} : { bodyHash: request.bodyHash }),
+    ...(request === undefined ? {} : accountOf(request)),
+    ...(metered === undefined ? {} : { metered }),
   };
-  const fence = await publishIfLast(
-    nats,
-    streams.events.name,
-    subjects.event(writers.scheduler, tenant, id),
-    JSON.stringify(ended),
-    { guard: subjects.event('*', tenant, id), lastSeq: eventSeq, giveUpAfterMs: 3_000 },
-  );
+  const log = new EventLog(nats, tenant, id);
+  const fence = await log.write(writers.scheduler, ended, eventSeq, { giveUpAfterMs: 3_000 });
   if (fence === null) return false;
   const end: Reply = { v: 1, f: fence, k: 'end', outcome };
   nats.nc.publish(subjects.reply(writers.scheduler, tenant, id), JSON.stringify(end));

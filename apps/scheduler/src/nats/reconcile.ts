@@ -1,7 +1,7 @@
-import type { Logger, Nats } from '@drover/runtime';
+import { EventLog, type Logger, type Nats } from '@drover/runtime';
 import { type RequestId, streams } from '@drover/schemas';
 import type { Ledger, Listing, Unlisted } from '../core/ledger.ts';
-import { deleteMessage, listJobs, readJob, readLastEvent } from './jobs.ts';
+import { deleteMessage, listJobs, readJob } from './jobs.ts';
 
 /** Unknown jobs read at once; a restarted scheduler meets all of them in its first second. */
 const readsAtOnce = 32;
@@ -40,7 +40,7 @@ export class Reconciler {
     const stored = await readJob(this.#nats, id, cluster);
     if (!stored) return;
     const { request, attempt } = stored.job;
-    const last = await readLastEvent(this.#nats, request.tenant, id);
+    const last = await new EventLog(this.#nats, request.tenant, id).last();
     const nowMs = Date.now();
     if (last?.event.state === 'ended') {
       // Its agent died between the outcome and the acknowledgement.

@@ -3,8 +3,10 @@ import {
   buckets,
   type Catalogue,
   type ClusterId,
+  type Cordon,
   catalogue,
   clusterId,
+  cordon,
   type Policy,
   policy,
   policyKeys,
@@ -16,10 +18,11 @@ export type SettingsListener = {
   onPolicy(policy: { value: Policy; revision: number } | undefined): void;
   onCatalogue(catalogue: Catalogue | undefined): void;
   onTariff(cluster: ClusterId, tariff: Tariff | undefined): void;
+  onCordon(cluster: ClusterId, cordon: Cordon | undefined): void;
 };
 
 /**
- * Follows policy, catalogue and prices; undefined when one is deleted. A bad value is logged and refused, the last good
+ * Follows policy, catalogue, cordons and prices; undefined when one is deleted. A bad value is logged and refused, the last good
  * one stays. Resolves once the present values have been heard. @throws when a bucket does not exist
  */
 export async function watchSettings(
@@ -45,6 +48,14 @@ export async function watchSettings(
       log,
     }),
     watchBucket(nats, {
+      bucket: buckets.policy.name,
+      key: policyKeys.cordon('*'),
+      schema: cordon,
+      onValue: (key, value) => onCordon(key, value),
+      onDelete: (key) => onCordon(key, undefined),
+      log,
+    }),
+    watchBucket(nats, {
       bucket: buckets.prices.name,
       key: '>',
       schema: tariff,
@@ -54,6 +65,12 @@ export async function watchSettings(
     }),
   ]);
   return { stop: () => watches.forEach((watch) => void watch.stop()) };
+
+  function onCordon(key: string, value: Cordon | undefined): void {
+    const cluster = clusterId.safeParse(key.slice(policyKeys.cordon('').length));
+    if (cluster.success) listener.onCordon(cluster.data, value);
+    else log.error({ key }, 'cordon of no cluster refused');
+  }
 
   function onPrice(key: string, value: Tariff | undefined): void {
     const cluster = clusterId.safeParse(key);

@@ -24,6 +24,7 @@ const situations: Record<RejectionCode, Situation> = {
   'context-too-small': { ask: anAsk(long) },
   'model-hash-differs': { ask: anAsk(aRequest(), { modelHash: 'another' }) },
   excluded: { ask: anAsk(aRequest(), { leave: cluster('aws') }) },
+  cordoned: { candidate: aCandidate('aws', { cordon: 'maintenance' }) },
   booting: withView({ phase: 'booting', nodes: 0, slots: 0 }),
   draining: withView({ phase: 'draining', nodes: 0, slots: 0 }),
   'backend-down': withView({ phase: 'down', nodes: 0, slots: 0 }),
@@ -39,7 +40,11 @@ const situations: Record<RejectionCode, Situation> = {
     candidate: aCandidate('aws', { load: 6 }),
     context: { policy: aPolicy({ bufferSlots: 5, queueDepthMax: 1 }) },
   },
-  'ttft-too-long': { context: { policy: aPolicy({ ttftMaxMs: 1 }) } },
+  // Without a job it would be as quick as ever, and take it.
+  'ttft-too-long': {
+    candidate: aCandidate('aws', { load: 1 }),
+    context: { policy: aPolicy({ ttftMaxMs: 1 }) },
+  },
   'deadline-too-close': { context: { nowMs: 999_999 } },
   'no-weight': {
     context: { policy: aPolicy({ strategy: 'weighted', weights: { [cluster('gcp')]: 1 } }) },

@@ -7,6 +7,7 @@ import type { Filter, Subject } from './filter.ts';
 import { freeSlot } from './free-slot.ts';
 import { hasWeight } from './has-weight.ts';
 import { modelServed } from './model-served.ts';
+import { notCordoned } from './not-cordoned.ts';
 import { notExcluded } from './not-excluded.ts';
 import { backendUp, notBooting, notDraining } from './phase-ready.ts';
 import { priceCeiling } from './price-ceiling.ts';
@@ -24,6 +25,7 @@ export const filters: readonly Filter[] = [
   contextFits,
   priceCeiling,
   notExcluded,
+  notCordoned,
   sameHash,
   reportFresh,
   notBooting,

@@ -1,0 +1,35 @@
+import type { DecisionRecord, Policy } from '@drover/schemas';
+import { decide } from './decide.ts';
+import { candidateOf } from './record.ts';
+import type { Decision } from './types.ts';
+
+/**
+ * Decides again on what a recorded decision rested on: by the policy of then, which gives the same decision number by
+ * number, or by another one. Undefined for a record without its inputs.
+ */
+export function replay(record: DecisionRecord, policy?: Policy): Decision | undefined {
+  const { inputs, decidedAtMs } = record;
+  if (!inputs) return undefined;
+  const { ask, candidates, random, incumbent } = inputs;
+  return decide(ask, candidates, {
+    policy: policy ?? inputs.policy,
+    nowMs: decidedAtMs,
+    random,
+    ...(incumbent ? { incumbent } : {}),
+  });
+}
+
+/** The part of a record that `decide()` answers for, as text to compare: what was chosen, why, and every figure. */
+export function verdictOf(record: DecisionRecord): string {
+  const { kind, chosen, rule, candidates } = record;
+  return JSON.stringify({ kind, chosen, rule, candidates });
+}
+
+/** The same of a decision, made at the time of the record. */
+export function verdictOfReplay(decision: Decision, decidedAtMs: number): string {
+  const candidates = decision.considered.map((one) => candidateOf(one, decidedAtMs));
+  const chosen = decision.kind === 'assign' ? decision.cluster : undefined;
+  const rule =
+    decision.kind === 'assign' ? decision.rule : decision.kind === 'reject' ? decision.code : 'defer';
+  return JSON.stringify({ kind: decision.kind, chosen, rule, candidates });
+}
