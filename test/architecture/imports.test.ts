@@ -20,6 +20,10 @@ const arrows: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     '@drover/client': 'HTTP in is a submission on NATS, as of any producer',
   },
   'apps/scheduler': { '@drover/schemas': 'it speaks the contract', '@drover/runtime': 'it is a process' },
+  'apps/cli': {
+    '@drover/schemas': 'it speaks the contract',
+    '@drover/runtime': 'it connects to NATS',
+  },
   'apps/agent': { '@drover/schemas': 'it speaks the contract', '@drover/runtime': 'it is a process' },
 };
 
@@ -67,7 +71,7 @@ for (const [workspace, allowed] of Object.entries(arrows)) {
   });
 }
 
-for (const app of ['apps/ingress', 'apps/scheduler', 'apps/agent']) {
+for (const app of ['apps/ingress', 'apps/scheduler', 'apps/agent', 'apps/cli']) {
   test(`the core of ${app} is pure`, () => {
     const core = files(`${app}/src/core`).filter(production);
     assert.ok(core.length > 0);

@@ -127,6 +127,14 @@ test('a signed request is served once', async () => {
   assert.ok(replayed.headers.has('www-authenticate'));
 });
 
+test('a signature that one ingress has served is refused by the next', async () => {
+  const headers = signedGet('/v1/models', 'nonce-000007');
+  const peer = await edge.startPeer();
+  assert.equal((await get('/v1/models', headers)).status, 200);
+  const replayed = await fetch(`${peer}/v1/models`, { headers });
+  assert.equal((await errorOf(replayed)).code, 'invalid_signature');
+});
+
 test('a signature that is old, of another path or by another secret is refused', async () => {
   for (const [path, headers] of [
     ['/v1/models', signedGet('/v1/models', 'nonce-000002', { ts: Math.floor(Date.now() / 1_000) - 400 })],

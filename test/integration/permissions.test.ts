@@ -10,6 +10,7 @@ import {
   ensureBucket,
   ensureConsumer,
   ensureStream,
+  Lease,
   lastMessage,
   type Nats,
   watchBucket,
@@ -37,6 +38,7 @@ const roles = {
   scheduler: permissions.scheduler(),
   aws: permissions.agent('aws'),
   gcp: permissions.agent('gcp'),
+  operator: permissions.operator(),
 };
 type Role = keyof typeof roles;
 
@@ -70,6 +72,7 @@ before(async () => {
   for (const consumer of consumersFor(['aws', 'gcp'])) await ensureConsumer(admin.jsm, consumer);
   const prices = await ensureBucket(admin.js, buckets.prices, 1);
   await ensureBucket(admin.js, buckets.policy, 1);
+  await ensureBucket(admin.js, buckets.leases, 1);
   const price = { v: 1, usdPerHour: 1, market: 'spot', source: 'test', asOf: '2026-01-01T00:00:00Z' };
   await prices.put('aws', JSON.stringify(price));
 });
@@ -117,11 +120,21 @@ const table: Record<
         `${js}.CONSUMER.CREATE.LLM_REPLIES.n1.llm.reply.*.t1.r1`,
       ],
       no: [
+        `${js}.CONSUMER.MSG.NEXT.LLM_SETTLEMENT.settler`,
+        `${js}.CONSUMER.DELETE.LLM_SETTLEMENT.settler`,
+        'llm.ledger.t1.r1',
+        '$KV.LLM_BUDGETS.k1',
+        `${js}.DIRECT.GET.LLM_LEDGER.llm.ledger.t1.r1`,
         'llm.req.standard.t2.r1',
         'llm.cancel.t2.r1',
         'llm.job.aws.r1',
         'llm.evt.ingress.t1.r1',
         'llm.reply.aws.t1.r1',
+        // Even of its own: the answer goes to any reply subject, with words of the producer's choice.
+        `${js}.DIRECT.GET.LLM_REQUESTS.llm.req.*.t1.r1`,
+        // Even of its own: it could change a durable consumer by making one of that name.
+        `${js}.CONSUMER.CREATE.LLM_EVENTS.settler.llm.evt.*.t1.r1`,
+        `${js}.CONSUMER.MSG.NEXT.LLM_SETTLEMENT.settler`,
         `${js}.DIRECT.GET.LLM_EVENTS.llm.evt.*.t2.r1`,
         `${js}.DIRECT.GET.LLM_EVENTS`,
         `${js}.DIRECT.GET.LLM_REPLIES`,
@@ -154,10 +167,17 @@ const table: Record<
         'llm.cancel.t2.r1',
         'llm.evt.ingress.t2.r1',
         'llm.reply.ingress.t2.r1',
+        '$KV.LLM_BUDGETS.k1',
+        `${js}.DIRECT.GET.KV_LLM_BUDGETS.$KV.LLM_BUDGETS.k1`,
+        `${js}.STREAM.INFO.LLM_LEDGER`,
+        `${js}.CONSUMER.CREATE.LLM_LEDGER.n1`,
+        `${js}.DIRECT.GET.LLM_LEDGER.llm.ledger.t2.r1`,
         `${js}.DIRECT.GET.LLM_DECISIONS.llm.decision.t1.r1`,
         `${js}.CONSUMER.CREATE.LLM_REPLIES.n1.llm.reply.*.t2.r1`,
       ],
       no: [
+        'llm.ledger.t1.r1',
+        `${js}.CONSUMER.MSG.NEXT.LLM_SETTLEMENT.settler`,
         'llm.job.aws.r1',
         'llm.evt.aws.t1.r1',
         'llm.evt.scheduler.t1.r1',
@@ -183,12 +203,21 @@ const table: Record<
         'llm.evt.scheduler.t1.r1',
         'llm.reply.scheduler.t1.r1',
         'llm.dlq.max_deliver.r1',
+        '$KV.LLM_LEASES.duty',
+        'llm.ledger.t1.r1',
+        `${js}.CONSUMER.MSG.NEXT.LLM_SETTLEMENT.settler`,
+        '$JS.ACK.LLM_SETTLEMENT.settler.1.2.3.4.5',
+        `${js}.CONSUMER.CREATE.LLM_REPLIES.n1.llm.reply.*.t1.r1`,
+        `${js}.DIRECT.GET.KV_LLM_LEASES.$KV.LLM_LEASES.duty`,
+        `${js}.CONSUMER.CREATE.LLM_EVENTS.n1.llm.evt.*.t1.r1`,
         `${js}.CONSUMER.MSG.NEXT.LLM_REQUESTS.scheduler-batch`,
         `${js}.STREAM.MSG.DELETE.LLM_JOBS`,
         `${js}.STREAM.INFO.LLM_JOBS`,
         `${js}.STREAM.CREATE.LLM_REPLIES`,
       ],
       no: [
+        '$KV.LLM_BUDGETS.k1',
+        `${js}.STREAM.MSG.DELETE.LLM_LEDGER`,
         'llm.req.standard.t1.r1',
         'llm.cancel.t1.r1',
         'llm.evt.aws.t1.r1',
@@ -209,6 +238,42 @@ const table: Record<
       no: ['llm.reply.>', 'llm.req.>', otherInbox('ingress'), '_INBOX.>'],
     },
   },
+  operator: {
+    publish: {
+      yes: [
+        '$KV.LLM_PRICES.gcp',
+        '$KV.LLM_POLICY.active',
+        '$KV.LLM_POLICY.cordon.aws',
+        'llm.req.batch.t2.r1',
+        `${js}.STREAM.INFO.LLM_DLQ`,
+        `${js}.STREAM.MSG.DELETE.LLM_DLQ`,
+        `${js}.CONSUMER.INFO.LLM_JOBS.aws`,
+        `${js}.CONSUMER.INFO.LLM_REQUESTS.scheduler-batch`,
+        `${js}.DIRECT.GET.LLM_DECISIONS`,
+      ],
+      no: [
+        '$KV.LLM_POLICY.models',
+        '$KV.LLM_LEASES.duty',
+        'llm.job.aws.r1',
+        'llm.evt.scheduler.t1.r1',
+        'llm.reply.aws.t1.r1',
+        'llm.report.aws.a1',
+        'llm.dlq.max_deliver.r1',
+        `${js}.CONSUMER.MSG.NEXT.LLM_REQUESTS.scheduler-standard`,
+        `${js}.CONSUMER.CREATE.LLM_REQUESTS.n1`,
+        `${js}.DIRECT.GET.LLM_REQUESTS`,
+        `${js}.STREAM.MSG.DELETE.LLM_JOBS`,
+        `${js}.STREAM.MSG.DELETE.LLM_EVENTS`,
+        `${js}.STREAM.DELETE.LLM_DLQ`,
+        deleteStream,
+        purgeStream,
+      ],
+    },
+    subscribe: {
+      yes: ['llm.report.*.*', 'llm.evt.*.*.*', otherInbox('operator')],
+      no: ['llm.reply.>', 'llm.req.>', 'llm.job.>', otherInbox('scheduler'), '_INBOX.>'],
+    },
+  },
   aws: {
     publish: {
       yes: [
@@ -220,8 +285,15 @@ const table: Record<
         `${js}.CONSUMER.INFO.LLM_JOBS.aws`,
         '$JS.ACK.LLM_JOBS.aws.1.2.3.4.5',
         `${js}.DIRECT.GET.LLM_EVENTS.llm.evt.*.t1.r1`,
+        `${js}.CONSUMER.CREATE.LLM_EVENTS.n1.llm.evt.*.t1.r1`,
       ],
       no: [
+        `${js}.CONSUMER.MSG.NEXT.LLM_SETTLEMENT.settler`,
+        `${js}.CONSUMER.DELETE.LLM_SETTLEMENT.settler`,
+        'llm.ledger.t1.r1',
+        '$KV.LLM_BUDGETS.k1',
+        '$KV.LLM_LEASES.duty',
+        `${js}.CONSUMER.DELETE.LLM_EVENTS.n1`,
         'llm.evt.gcp.t1.r1',
         'llm.evt.scheduler.t1.r1',
         'llm.reply.gcp.t1.r1',
@@ -351,4 +423,25 @@ test('the ingress follows the policy bucket, reads the last reports, and cannot 
   const consumer = await ingress.js.consumers.get('LLM_REPORTS', { filter_subjects: 'llm.report.aws.a9' });
   assert.ok(await consumer.next({ expires: 2_000 }));
   await assert.rejects(ingress.js.publish('$KV.LLM_POLICY.active', '{}'), /permissions violation/i);
+});
+
+test('a scheduler gets, renews and gives back a lease with the rights of its role', async () => {
+  const won = Promise.withResolvers<number>();
+  const onChange = (token: number | null) => token !== null && won.resolve(token);
+  const lease = new Lease({
+    nats: await as('scheduler'),
+    log,
+    duty: 'any',
+    holder: 's1',
+    ttlSeconds: 1,
+    onChange,
+  });
+  lease.start();
+  const token = await won.promise;
+  // Longer than one life: it was renewed.
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  assert.equal(lease.token, token);
+  await lease.stop();
+  const last = await lastMessage(await as('admin'), 'KV_LLM_LEASES', '$KV.LLM_LEASES.any');
+  assert.equal(last?.data.length, 0, 'the lease was not given back');
 });

@@ -1,11 +1,13 @@
 import type { Nats } from '@drover/runtime';
 import {
+  accountOf,
   agentId,
   cancel,
   clusterId,
   type Event,
   type OpenReply,
   type Outcome,
+  type Portion,
   parseMessage,
   priorities,
   type Reply,
@@ -28,7 +30,8 @@ export type Job = {
   tokens(at: number, texts: readonly string[]): void;
   deltas(at: number, chunks: readonly (readonly unknown[])[]): void;
   body(at: number, text: string): void;
-  end(outcome: Outcome): Promise<void>;
+  /** `metered` is what the ledger will be told. */
+  end(outcome: Outcome, metered?: Portion[]): Promise<void>;
 };
 
 export type Script = (job: Job) => Promise<void>;
@@ -109,8 +112,10 @@ export async function startFakeFleet(nats: Nats): Promise<FakeFleet> {
         say({ v: 1, f, k: 'tokens', i: at, ids: texts.map((_, index) => at + index), t: [...texts] }),
       deltas: (at, chunks) => say({ v: 1, f, k: 'deltas', i: at, d: chunks.map((choices) => [...choices]) }),
       body: (at, text) => say({ v: 1, f, k: 'body', i: at, t: text }),
-      end: async (outcome) => {
-        await commit(request, { v: 1, state: 'ended', attempt: 1, atMs: 0, outcome, ...hashOf(request) });
+      end: async (outcome, metered) => {
+        const account = { ...accountOf(request), ...(metered === undefined ? {} : { metered }) };
+        const ended = { v: 1, state: 'ended', attempt: 1, atMs: 0, outcome } as const;
+        await commit(request, { ...ended, ...hashOf(request), ...account });
         say({ v: 1, f, k: 'end', outcome });
       },
     };

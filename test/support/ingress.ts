@@ -35,6 +35,8 @@ export type Edge = AsyncDisposable & {
   readonly server: IngressServer;
   readonly registry: Registry;
   readonly keysFile: string;
+  /** Starts a second ingress on the same NATS; resolves to its URL. It stops with the first. */
+  startPeer(): Promise<string>;
 };
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
@@ -69,12 +71,18 @@ export async function startEdge(env: Readonly<Record<string, string>> = {}): Pro
     HMAC_KEYS_FILE: hmacFile,
     ...env,
   });
-  const edgeNats = await connectTo(hub.url, 'ingress');
+  const stops: (() => Promise<void>)[] = [];
+  const start = async (registry: Registry) => {
+    const own = await connectTo(hub.url, 'ingress');
+    const server = buildServer({ nats: own, config, log, registry });
+    stops.push(() => server.stop().then(() => own.nc.close()));
+    return { server, url: await server.listen() };
+  };
   const registry = new Registry();
-  const server = buildServer({ nats: edgeNats, config, log, registry });
-  const url = await server.listen();
+  const { server, url } = await start(registry);
   return {
     url,
+    startPeer: async () => (await start(new Registry())).url,
     hub,
     nats,
     fleet,
@@ -82,9 +90,8 @@ export async function startEdge(env: Readonly<Record<string, string>> = {}): Pro
     registry,
     keysFile,
     [Symbol.asyncDispose]: async () => {
-      await server.stop();
+      await Promise.all(stops.map((stop) => stop()));
       fleet.stop();
-      await edgeNats.nc.close();
       await nats.nc.close();
       await hub[Symbol.asyncDispose]();
       rmSync(folder, { recursive: true, force: true });

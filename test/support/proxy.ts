@@ -26,6 +26,8 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
       [client, upstream],
       [upstream, client],
     ] as const) {
+      // Small messages must not wait for each other: the link itself has no such delay.
+      from.setNoDelay();
       sockets.add(from);
       from.on('error', () => to.destroy());
       from.on('close', () => {

@@ -106,7 +106,7 @@ function writeSeeds(stateDir: string, clusters: readonly LocalCluster[], options
     return file;
   };
   return {
-    policyFile: write('policy.json', options.policy ?? { v: 1, strategy: 'cost' }),
+    policyFile: write('policy.json', options.policy ?? { v: 1, strategy: 'cost', exploration: 0 }),
     modelsFile: write('models.json', options.models ?? defaultModels),
     pricesFile: write('prices.json', options.prices ?? defaultPrices(clusters)),
   };
