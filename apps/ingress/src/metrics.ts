@@ -1,4 +1,5 @@
 import { secondsBuckets } from '@drover/runtime';
+import type { LedgerRecord } from '@drover/schemas';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -52,10 +53,38 @@ export function createMetrics(registry: Registry) {
       labelNames: ['by'],
       registers,
     }),
+    settledUsd: new Counter({
+      name: 'drover_ingress_settled_usd_total',
+      help: 'Charged for requests, by the ledger; every ingress counts all of them.',
+      labelNames: ['cluster'],
+      registers,
+    }),
+    settledTokens: new Counter({
+      name: 'drover_ingress_settled_tokens_total',
+      help: 'Tokens that were charged, by the ledger; every ingress counts all of them.',
+      labelNames: ['cluster', 'kind'],
+      registers,
+    }),
+    settledRequests: new Counter({
+      name: 'drover_ingress_settled_requests_total',
+      help: 'Requests in the ledger; every ingress counts all of them.',
+      labelNames: ['status', 'priced'],
+      registers,
+    }),
     slowReaders: new Counter({
       name: 'drover_ingress_slow_readers_total',
       help: 'Readers dropped because they did not read.',
       registers,
     }),
   };
+}
+
+/** Counts a request that was settled while this process ran. */
+export function countSettled(metrics: Metrics, { status, unpriced, portions }: LedgerRecord): void {
+  metrics.settledRequests.inc({ status, priced: unpriced ? 'no' : 'yes' });
+  for (const { cluster, usd = 0, promptTokens, completionTokens } of portions) {
+    metrics.settledUsd.inc({ cluster }, usd);
+    metrics.settledTokens.inc({ cluster, kind: 'prompt' }, promptTokens);
+    metrics.settledTokens.inc({ cluster, kind: 'completion' }, completionTokens);
+  }
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { type Catalogue, catalogue, DroverError, request, tenantId } from '@drover/schemas';
 import fc from 'fast-check';
 import { type Arrival, admit } from './admit.ts';
+import type { ApiKey } from './api-keys.ts';
 
 const models: Catalogue = catalogue.parse({
   v: 1,
@@ -156,4 +157,39 @@ test('any key makes an id that fits in a subject', () => {
       assert.match(admitted.id, /^req_chat_[0-9a-f]{40}$/);
     }),
   );
+});
+
+const key = (more: Partial<ApiKey> = {}): ApiKey => ({
+  id: 'k1',
+  tenant: tenantId.parse('t1'),
+  sha256: Buffer.alloc(32),
+  ...more,
+});
+
+test('a request carries the id of its key, and the lower of both ceilings', () => {
+  const ceilingOf = (asked: string | undefined, maxUsdPer1k: number | undefined) => {
+    const headers = asked === undefined ? {} : { 'x-drover-max-usd-per-1k': asked };
+    const apiKey = key(maxUsdPer1k === undefined ? {} : { maxUsdPer1k });
+    return admit(arrival(hello, { headers, apiKey })).request.maxUsdPer1k;
+  };
+  assert.equal(admit(arrival(hello, { apiKey: key() })).request.key, 'k1');
+  assert.equal(admit(arrival(hello)).request.key, undefined);
+  assert.equal(ceilingOf(undefined, undefined), undefined);
+  assert.equal(ceilingOf('0.5', undefined), 0.5);
+  assert.equal(ceilingOf(undefined, 0.2), 0.2);
+  assert.equal(ceilingOf('0.5', 0.2), 0.2);
+  assert.equal(ceilingOf('0.1', 0.2), 0.1);
+});
+
+test('only where there is a budget is a cost reserved and an answer limited', () => {
+  const free = admit(arrival(hello, { apiKey: key({ maxUsdPer1k: 0.2 }) }));
+  assert.equal(free.reserveUsd, undefined);
+  assert.deepEqual(free.request.body, hello);
+  const budget = { usd: 1, period: 'day' } as const;
+  const kept = admit(arrival(hello, { apiKey: key({ maxUsdPer1k: 0.2, budget }) }));
+  assert.deepEqual(kept.request.body, { ...hello, max_tokens: 4096 });
+  assert.ok(kept.reserveUsd !== undefined && kept.reserveUsd > (4096 * 0.2) / 1_000);
+  const headers = { 'x-drover-max-usd-per-1k': '0.1' };
+  const cheaper = admit(arrival(hello, { headers, apiKey: key({ maxUsdPer1k: 0.2, budget }) }));
+  assert.ok(Math.abs((cheaper.reserveUsd ?? 0) - kept.reserveUsd / 2) < 1e-12);
 });

@@ -14,6 +14,8 @@ import {
   type TenantId,
 } from '@drover/schemas';
 import type { z } from 'zod';
+import type { ApiKey } from './api-keys.ts';
+import { limited, tokensBound } from './cost-bound.ts';
 import { freshRequestId, keyedRequestId } from './request-id.ts';
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
@@ -22,6 +24,8 @@ export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 export type Arrival = {
   readonly endpoint: Endpoint;
   readonly tenant: TenantId;
+  /** The API key that was shown; absent where the client signed. */
+  readonly apiKey?: ApiKey | undefined;
   readonly headers: Headers;
   /** The body as it was sent. */
   readonly body: Uint8Array;
@@ -39,11 +43,13 @@ export type Admission = {
   readonly includeUsage: boolean;
   /** The client sent an Idempotency-Key: it may come back for the answer. */
   readonly keyed: boolean;
+  /** More than the request can cost, in USD; present when its key has a budget. */
+  readonly reserveUsd?: number;
 };
 
 /**
  * Turns an HTTP request into the message that enters NATS. The model's name becomes that of the catalogue; every other
- * field of the body passes as it is.
+ * field of the body passes as it is, except that where a budget is to be kept an answer gets a limit.
  * @throws DroverError with the field at fault as `param`
  */
 export function admit(arrival: Arrival): Admission {
@@ -59,31 +65,46 @@ export function admit(arrival: Arrival): Admission {
     priority: priorityOf(arrival.headers),
     submittedAtMs: arrival.nowMs,
     deadlineAtMs: arrival.nowMs + deadlineMs(arrival.headers, arrival.deadline),
-    ...ceiling(arrival.headers),
+    ...ceiling(arrival.headers, arrival.apiKey?.maxUsdPer1k),
+    ...(arrival.apiKey === undefined ? {} : { key: arrival.apiKey.id }),
     ...(key === undefined ? {} : { bodyHash: createHash('sha256').update(arrival.body).digest('hex') }),
   };
   const keyed = key !== undefined;
+  const hasBudget = arrival.apiKey?.budget !== undefined;
+  const reserve = (body: RequestInput['body'], contextTokens: number) =>
+    hasBudget ? costBound(body, arrival.body.length, contextTokens, envelope.maxUsdPer1k) : {};
   switch (arrival.endpoint) {
     case 'chat': {
-      const body = onOffer(parseBody(chatBody, json), arrival);
-      return { request: { ...envelope, endpoint: 'chat', body }, keyed, ...streaming(body) };
+      const { body: asked, contextTokens } = onOffer(parseBody(chatBody, json), arrival);
+      const body = hasBudget ? limited(asked, contextTokens) : asked;
+      const request = { ...envelope, endpoint: 'chat' as const, body };
+      return { request, keyed, ...streaming(body), ...reserve(body, contextTokens) };
     }
     case 'completion': {
-      const body = onOffer(parseBody(completionBody, json), arrival);
-      return { request: { ...envelope, endpoint: 'completion', body }, keyed, ...streaming(body) };
+      const { body: asked, contextTokens } = onOffer(parseBody(completionBody, json), arrival);
+      const body = hasBudget ? limited(asked, contextTokens) : asked;
+      const request = { ...envelope, endpoint: 'completion' as const, body };
+      return { request, keyed, ...streaming(body), ...reserve(body, contextTokens) };
     }
     case 'embedding': {
-      const body = onOffer(parseBody(embeddingBody, json), arrival);
-      return {
-        request: { ...envelope, endpoint: 'embedding', body },
-        keyed,
-        stream: false,
-        includeUsage: false,
-      };
+      const { body, contextTokens } = onOffer(parseBody(embeddingBody, json), arrival);
+      const request = { ...envelope, endpoint: 'embedding' as const, body };
+      return { request, keyed, stream: false, includeUsage: false, ...reserve(body, contextTokens) };
     }
     default:
       return arrival.endpoint satisfies never;
   }
+}
+
+function costBound(
+  body: RequestInput['body'],
+  bodyBytes: number,
+  contextTokens: number,
+  maxUsdPer1k: number | undefined,
+): { reserveUsd: number } {
+  // The file of keys does not let a budget be without a ceiling.
+  if (maxUsdPer1k === undefined) throw new Error('a budget without a ceiling');
+  return { reserveUsd: (tokensBound(body, bodyBytes, contextTokens) * maxUsdPer1k) / 1_000 };
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -108,8 +129,11 @@ function parseBody<T>(schema: z.ZodType<T>, json: unknown): T {
   });
 }
 
-/** The body with the catalogue's name of its model. */
-function onOffer<T extends { readonly model: string }>(body: T, { catalogue, endpoint }: Arrival): T {
+/** The body with the catalogue's name of its model, and the context of that. */
+function onOffer<T extends { readonly model: string }>(
+  body: T,
+  { catalogue, endpoint }: Arrival,
+): { body: T; contextTokens: number } {
   if (catalogue === undefined) {
     throw new DroverError('unavailable', 'The model catalogue has not been read yet; try again.', {
       retryAfterSeconds: 1,
@@ -126,7 +150,7 @@ function onOffer<T extends { readonly model: string }>(body: T, { catalogue, end
       param: 'model',
     });
   }
-  return { ...body, model: model.name };
+  return { body: { ...body, model: model.name }, contextTokens: model.contextTokens };
 }
 
 const streaming = (body: {
@@ -164,14 +188,15 @@ function deadlineMs(headers: Headers, limits: Arrival['deadline']): number {
   return wanted;
 }
 
-function ceiling(headers: Headers): { maxUsdPer1k?: number } {
+/** The lower of what the client allows and what its key does. */
+function ceiling(headers: Headers, ofKey: number | undefined): { maxUsdPer1k?: number } {
   const asked = single(headers, httpHeaders.maxUsdPer1k);
-  if (asked === undefined) return {};
+  if (asked === undefined) return ofKey === undefined ? {} : { maxUsdPer1k: ofKey };
   const dollars = asked.trim() === '' ? Number.NaN : Number(asked);
   if (!Number.isFinite(dollars) || dollars <= 0) {
     throw badHeader(httpHeaders.maxUsdPer1k, 'use a number of dollars above 0');
   }
-  return { maxUsdPer1k: dollars };
+  return { maxUsdPer1k: Math.min(dollars, ofKey ?? Number.POSITIVE_INFINITY) };
 }
 
 const badHeader = (name: string, hint: string): DroverError =>

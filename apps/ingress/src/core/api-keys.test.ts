@@ -30,6 +30,18 @@ test('a file with an unknown field or a key in clear is refused', () => {
   }
 });
 
+test('a key with a budget has a ceiling and an id that can be the name of a record; no two keys have one id', () => {
+  const key = { id: 'k1', tenant: 't1', sha256: sha256('one') };
+  const budget = { usd: 5, period: 'month' };
+  const isGood = (...keys: object[]) => apiKeysFile.safeParse({ v: 1, keys }).success;
+  assert.ok(isGood({ ...key, budget, maxUsdPer1k: 0.01, requestsPerMinute: 5, tokensPerMinute: 100 }));
+  assert.ok(!isGood({ ...key, budget }));
+  assert.ok(!isGood({ ...key, id: 'Jane Doe', budget, maxUsdPer1k: 0.01 }));
+  assert.ok(isGood({ ...key, id: 'Jane Doe' }));
+  assert.ok(!isGood({ ...key, budget: { usd: 5, period: 'week' }, maxUsdPer1k: 0.01 }));
+  assert.ok(!isGood(key, { ...key, sha256: sha256('two') }));
+});
+
 test('only a bearer token is a key', () => {
   assert.equal(bearerToken('Bearer abc'), 'abc');
   assert.equal(bearerToken('bearer  abc '), 'abc');

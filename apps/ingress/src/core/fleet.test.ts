@@ -26,8 +26,9 @@ test('a cluster is ready while an agent said so recently', () => {
 });
 
 test('readiness names everything that is missing', () => {
-  const all = { connected: true, catalogue: true, draining: false, clusters: ['aws'] };
+  const all = { connected: true, catalogue: true, draining: false, scaling: false, clusters: ['aws'] };
   assert.deepEqual(readiness(all).missing, []);
   assert.equal(readiness({ ...all, connected: false, catalogue: false, clusters: [] }).missing.length, 3);
   assert.ok(!readiness({ ...all, draining: true }).ready);
+  assert.ok(readiness({ ...all, clusters: [], scaling: true }).ready, 'a cluster at zero can be woken');
 });

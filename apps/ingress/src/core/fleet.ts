@@ -23,17 +23,21 @@ export type Readiness = {
   readonly missing: readonly string[];
 };
 
-/** Ready means: a request that comes now can be accepted, and some cluster could serve it. */
+/**
+ * Ready means: a request that comes now can be accepted, and some cluster could serve it; one at zero could, where the
+ * policy wakes clusters.
+ */
 export function readiness(state: {
   readonly connected: boolean;
   readonly catalogue: boolean;
   readonly draining: boolean;
+  readonly scaling: boolean;
   readonly clusters: readonly string[];
 }): Readiness {
   const missing = [
     ...(state.connected ? [] : ['a connection to NATS']),
     ...(state.catalogue ? [] : ['the model catalogue']),
-    ...(state.clusters.length > 0 ? [] : ['a cluster that is ready']),
+    ...(state.clusters.length > 0 || state.scaling ? [] : ['a cluster that is ready']),
     ...(state.draining ? ['staying: this process is stopping'] : []),
   ];
   return { ready: missing.length === 0, clusters: state.clusters, missing };

@@ -1,5 +1,5 @@
 import { createHmac, hash, timingSafeEqual } from 'node:crypto';
-import { type TenantId, tenantId } from '@drover/schemas';
+import { signatureWindowMs, type TenantId, tenantId } from '@drover/schemas';
 import { z } from 'zod';
 
 /** Shared secrets of clients that sign instead of sending a key. */
@@ -14,7 +14,7 @@ export const hmacKeys = (file: z.infer<typeof hmacKeysFile>): HmacKeys =>
   new Map(file.keys.map(({ id, tenant, secret }) => [id, { tenant, secret }]));
 
 /** How far a signature's time may be from ours, in s, either way. */
-export const signatureWindowSeconds = 300;
+export const signatureWindowSeconds = signatureWindowMs / 1_000;
 
 export type Claim = {
   readonly key: string;

@@ -6,8 +6,14 @@ export const event = (data: string): string => `data: ${data}\n\n`;
 /** An event that a reader can come back to: `Last-Event-ID` is then the number of units it has. */
 export const numbered = (unitsSoFar: number, data: string): string => `id: ${unitsSoFar}\ndata: ${data}\n\n`;
 
-/** A comment: ignored by every reader, and keeps proxies from closing a quiet connection. */
-export const keepalive = ': waiting\n\n';
+/**
+ * A comment: ignored by every reader, and keeps proxies from closing a quiet connection. For people who look, it says how
+ * long the wait for a cluster will last, when anybody knows.
+ */
+export const keepalive = (etaMs?: number): string =>
+  etaMs === undefined
+    ? ': waiting\n\n'
+    : `: waiting for a cluster, about ${Math.max(1, Math.round(etaMs / 1_000))} s\n\n`;
 
 /** OpenAI's last event of a complete answer. A failed answer ends without it. */
 export const done = event('[DONE]');

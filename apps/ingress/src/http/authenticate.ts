@@ -1,6 +1,7 @@
+import type { Nats } from '@drover/runtime';
 import { DroverError, type TenantId } from '@drover/schemas';
 import type { FastifyRequest } from 'fastify';
-import { type ApiKeys, bearerToken, findApiKey } from '../core/api-keys.ts';
+import { type ApiKey, type ApiKeys, bearerToken, findApiKey } from '../core/api-keys.ts';
 import {
   type Claim,
   type HmacKeys,
@@ -10,29 +11,28 @@ import {
   parseClaim,
   signatureWindowSeconds,
 } from '../core/hmac.ts';
-import { Nonces } from '../core/nonces.ts';
+import { useNonce } from '../nats/nonces.ts';
 import { rawBody } from './raw-body.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Who asks; set for every route under /v1. */
     tenant: TenantId | null;
+    /** The key that was shown; null where the client signed. */
+    apiKey: ApiKey | null;
     /** A signature that can only be checked with the body. */
     claim: Claim | null;
   }
 }
 
-/** Nonces that fit in some tens of megabytes; more than that many signed requests in ten minutes are refused. */
-const noncesMax = 500_000;
-
 /** Tells the tenant of a request by its API key, or by its signature. */
 export class Authenticator {
   readonly #apiKeys: () => ApiKeys;
   readonly #hmacKeys: () => HmacKeys;
-  // A signature may be from `window` ahead of our clock, and is then valid for two windows.
-  readonly #nonces = new Nonces(2 * signatureWindowSeconds * 1_000, noncesMax);
+  readonly #nats: Nats;
 
-  constructor(apiKeys: () => ApiKeys, hmacKeys: () => HmacKeys) {
+  constructor(nats: Nats, apiKeys: () => ApiKeys, hmacKeys: () => HmacKeys) {
+    this.#nats = nats;
     this.#apiKeys = apiKeys;
     this.#hmacKeys = hmacKeys;
   }
@@ -51,10 +51,11 @@ export class Authenticator {
       throw new DroverError('invalid_api_key', `${problem}; send it as \`Authorization: Bearer <key>\`.`);
     }
     request.tenant = key.tenant;
+    request.apiKey = key;
   }
 
   /** With the body: a signature is checked, and its nonce used up. @throws DroverError */
-  checkSignature(request: FastifyRequest): void {
+  async checkSignature(request: FastifyRequest): Promise<void> {
     const { claim } = request;
     if (claim === null) return;
     const key = this.#hmacKeys().get(claim.key);
@@ -62,14 +63,9 @@ export class Authenticator {
     if (key === undefined || !isSignedBy(key.secret, claim, signed)) {
       throw badSignature('The signature does not fit this request.');
     }
-    switch (this.#nonces.use(`${claim.key}\n${claim.nonce}`, Date.now())) {
-      case 'seen':
-        throw badSignature('This nonce has been used.');
-      case 'full':
-        throw new DroverError('unavailable', 'Too many signed requests.', { retryAfterSeconds: 60 });
-      case 'fresh':
-        request.tenant = key.tenant;
-    }
+    if (!(await useNonce(this.#nats, claim.key, claim.nonce)))
+      throw badSignature('This nonce has been used.');
+    request.tenant = key.tenant;
   }
 
   #claim(header: string): Claim {

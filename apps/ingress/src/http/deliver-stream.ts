@@ -40,7 +40,11 @@ export async function deliverStream(delivery: Delivery, options: { includeUsage:
           open = event.open;
           chunks ??= chunkWriter();
           break;
+        case 'waiting':
+          stream.expect(event.etaMs);
+          break;
         case 'units': {
+          stream.expect(undefined);
           delivery.exchange.units(event.units.length, open);
           chunks ??= chunkWriter();
           const text = chunks.units(event.at, event.units);

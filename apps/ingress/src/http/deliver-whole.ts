@@ -22,6 +22,8 @@ export async function deliverWhole(delivery: Delivery): Promise<void> {
           exchange.units(event.units.length, open);
           units.push(...event.units);
           break;
+        case 'waiting':
+          break;
         case 'end':
           refuseReuse(delivery);
           return answer(delivery, open, units, event.outcome);

@@ -22,6 +22,8 @@ export class EventStream {
   readonly #options: EventStreamOptions;
   readonly #timer: NodeJS.Timeout;
   #begun = false;
+  /** When somebody is expected to take the request, by `performance.now()`. */
+  #expectedAtMs: number | undefined;
 
   constructor(reply: FastifyReply, options: EventStreamOptions) {
     this.#reply = reply;
@@ -32,6 +34,11 @@ export class EventStream {
   /** The status has been sent; from now on a failure is an event. */
   get begun(): boolean {
     return this.#begun;
+  }
+
+  /** Nobody can take the request yet; the next comments tell the reader, who otherwise hears nothing. */
+  expect(etaMs: number | undefined): void {
+    this.#expectedAtMs = etaMs === undefined ? undefined : performance.now() + etaMs;
   }
 
   /** Resolves at once, unless the reader is far behind: then when it has caught up, or has been dropped. */
@@ -72,7 +79,8 @@ export class EventStream {
   #keepAlive(): void {
     if (this.#reply.raw.destroyed) return;
     this.#options.onKeepalive();
-    void this.write(keepalive);
+    const leftMs = this.#expectedAtMs === undefined ? undefined : this.#expectedAtMs - performance.now();
+    void this.write(keepalive(leftMs));
   }
 
   #caughtUp(): Promise<void> {

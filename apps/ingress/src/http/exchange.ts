@@ -12,6 +12,7 @@ export class Exchange {
   #lastUnitAtMs: number | undefined;
   #overheadMs: number | undefined;
   #counted = false;
+  #tokens: number | undefined;
 
   /** @param startedAtMs when the request's headers had been read, by `performance.now()` */
   constructor(metrics: Metrics, endpoint: Endpoint, startedAtMs: number) {
@@ -23,6 +24,14 @@ export class Exchange {
   /** What Drover added to the time to first unit, in ms; undefined before the first unit. */
   get overheadMs(): number | undefined {
     return this.#overheadMs;
+  }
+
+  /**
+   * Tokens that the request took, when that is known: an outcome that says nothing of tokens had none, unless it is an
+   * answer.
+   */
+  get tokens(): number | undefined {
+    return this.#tokens;
   }
 
   admitted(priority: Priority): void {
@@ -46,7 +55,11 @@ export class Exchange {
 
   ended(outcome: Outcome): void {
     this.#count(outcome.status, outcome.status === 'done' ? 'ok' : codeOf(outcome));
-    if (outcome.usage === undefined) return;
+    if (outcome.usage === undefined) {
+      if (outcome.status !== 'done') this.#tokens = 0;
+      return;
+    }
+    this.#tokens = outcome.usage.promptTokens + outcome.usage.completionTokens;
     const { promptTokens, completionTokens, cachedTokens } = outcome.usage;
     this.#metrics.tokens.inc({ kind: 'prompt' }, promptTokens);
     this.#metrics.tokens.inc({ kind: 'completion' }, completionTokens);
@@ -55,6 +68,7 @@ export class Exchange {
 
   /** Ended by an error of this process or a refusal, unless it has been counted by its outcome. */
   refused(error: DroverError): void {
+    if (!this.#accepted) this.#tokens = 0;
     this.#count(this.#accepted ? 'failed' : 'rejected', error.code);
   }
 

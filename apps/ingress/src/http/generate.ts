@@ -12,6 +12,7 @@ import { deliverStream } from './deliver-stream.ts';
 import { deliverWhole } from './deliver-whole.ts';
 import { Exchange } from './exchange.ts';
 import type { Ingress } from './ingress.ts';
+import { reserveBudget, takeRate } from './limits.ts';
 import { rawBody } from './raw-body.ts';
 
 declare module 'fastify' {
@@ -45,15 +46,19 @@ async function generate(
 ): Promise<FastifyReply> {
   const exchange = new Exchange(ingress.metrics, endpoint, request.arrivedAtMs);
   request.exchange = exchange;
+  let correctRate = (_tokens: number | undefined) => {};
   try {
     const admission = admitted(ingress, endpoint, request);
     exchange.admitted(admission.request.priority ?? 'standard');
+    correctRate = takeRate(ingress, admission, request, reply);
     const delivery = await accepted(ingress, admission, request, reply, exchange);
     if (admission.stream) await deliverStream(delivery, { includeUsage: admission.includeUsage });
     else await deliverWhole(delivery);
   } catch (error) {
     exchange.refused(toDroverError(error));
     throw error;
+  } finally {
+    correctRate(exchange.tokens);
   }
   return reply;
 }
@@ -62,6 +67,7 @@ const admitted = (ingress: Ingress, endpoint: Endpoint, request: FastifyRequest)
   admit({
     endpoint,
     tenant: tenantOf(request),
+    apiKey: request.apiKey ?? undefined,
     headers: request.headers,
     body: rawBody(request),
     catalogue: ingress.catalogue.current(),
@@ -81,9 +87,13 @@ async function accepted(
   const { id, body, bodyHash, endpoint } = admission.request;
   const traceparent = traceparentOf(request.headers.traceparent, randomHex);
   reply.header(httpHeaders.requestId, id).header(natsHeaders.traceparent, traceparent);
+  const giveBack = await reserveBudget(ingress, admission, request.apiKey);
   const submission = await submit(ingress.nats, admission.request, {
     traceparent,
     expireAs: writers.ingress,
+  }).catch((error: unknown) => {
+    giveBack(error);
+    throw error;
   });
   exchange.accepted();
   if (submission.duplicate) ingress.metrics.resumes.inc({ by: 'key' });

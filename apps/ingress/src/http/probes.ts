@@ -7,6 +7,7 @@ export const readinessOf = (ingress: Ingress): Readiness =>
     connected: ingress.nats.connected(),
     catalogue: ingress.catalogue.current() !== undefined,
     draining: ingress.draining(),
+    scaling: ingress.policy.current()?.scaling !== undefined,
     clusters: ingress.fleet.readyClusters(),
   });
 

@@ -37,7 +37,8 @@ export function requestRoutes(app: FastifyInstance, ingress: Ingress): void {
     const exchange = new Exchange(ingress.metrics, endpoint, request.arrivedAtMs);
     request.exchange = exchange;
     const deadlineAtMs = Date.now() + ingress.config.DEADLINE_MAX_MS;
-    const submission = follow(nats, { tenant: tenantOf(request), id, from, deadlineAtMs });
+    const tenant = tenantOf(request);
+    const submission = follow(nats, { tenant, id, from, deadlineAtMs, readsDecisions: true });
     ingress.metrics.resumes.inc({ by: 'id' });
     reply.header(httpHeaders.requestId, id);
     whenReaderLeaves(reply, () => submission.close());

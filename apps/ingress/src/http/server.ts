@@ -1,20 +1,26 @@
 import type { Logger, Nats } from '@drover/runtime';
-import { maxBodyBytes } from '@drover/schemas';
+import { catalogue, maxBodyBytes, policy, policyKeys } from '@drover/schemas';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { nuid } from 'nats';
 import type { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
 import { apiKeys, apiKeysFile } from '../core/api-keys.ts';
+import { CostBook } from '../core/cost-book.ts';
 import { type HmacKeys, hmacKeys, hmacKeysFile } from '../core/hmac.ts';
-import { createMetrics } from '../metrics.ts';
-import { followCatalogue } from '../nats/catalogue.ts';
+import { RateLimiter } from '../core/rate-limit.ts';
+import { countSettled, createMetrics } from '../metrics.ts';
+import { Budgets } from '../nats/budgets.ts';
+import { followLedger } from '../nats/ledger.ts';
 import { followFleet } from '../nats/reports.ts';
+import { followSetting } from '../nats/settings.ts';
 import { watchFile } from '../watched-file.ts';
 import { Authenticator } from './authenticate.ts';
+import { costRoutes } from './costs.ts';
 import { decisionRoutes } from './decisions.ts';
 import { answerFailure, answerFailures, answerUnparsable } from './failures.ts';
 import { generationRoutes } from './generate.ts';
 import type { Ingress } from './ingress.ts';
+import { lapseGraceMs, tellLimits } from './limits.ts';
 import { modelRoutes } from './models.ts';
 import { probeRoutes, readinessOf } from './probes.ts';
 import { acceptJson } from './raw-body.ts';
@@ -48,14 +54,23 @@ export function buildServer(parts: {
       ? { current: (): HmacKeys => new Map(), stop: () => {} }
       : watchFile(config.HMAC_KEYS_FILE, hmacKeysFile, hmacKeys, log);
   let draining = false;
+  const metrics = createMetrics(registry);
+  // A reservation stands until then; a request that ends later than it has no reservation that could be forgotten twice.
+  const book = new CostBook(2 * (config.DEADLINE_MAX_MS + lapseGraceMs));
+  const ledger = followLedger(nats, book, log, (record) => countSettled(metrics, record));
   const ingress: Ingress = {
     nats,
     config,
     log,
-    metrics: createMetrics(registry),
-    catalogue: followCatalogue(nats, log),
+    metrics,
+    book,
+    ledger,
+    budgets: new Budgets({ nats, book, feed: ledger, log }),
+    limiter: new RateLimiter(),
+    catalogue: followSetting(nats, policyKeys.models, catalogue, log),
+    policy: followSetting(nats, policyKeys.active, policy, log),
     fleet: followFleet(nats, config.REPORT_STALE_MS),
-    authenticator: new Authenticator(keys.current, secrets.current),
+    authenticator: new Authenticator(nats, keys.current, secrets.current),
     draining: () => draining,
   };
   const app = buildApp(ingress);
@@ -63,7 +78,7 @@ export function buildServer(parts: {
   return {
     listen: async () => {
       // Where there is a catalogue, the first request after a restart already finds it.
-      await ingress.catalogue.tried;
+      await Promise.all([ingress.catalogue.tried, ingress.policy.tried]);
       return app.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT });
     },
     ready: () => {
@@ -76,7 +91,8 @@ export function buildServer(parts: {
     stop: async () => {
       draining = true;
       await stopListening(app, config.STOP_GRACE_MS);
-      for (const part of [keys, secrets, ingress.catalogue, ingress.fleet]) part.stop();
+      for (const part of [keys, secrets, ingress.catalogue, ingress.policy, ingress.fleet, ledger])
+        part.stop();
     },
   };
 }
@@ -100,6 +116,7 @@ function buildApp(ingress: Ingress): FastifyInstance {
   app.decorateRequest('arrivedAtMs', 0);
   app.decorateRequest('exchange', null);
   app.decorateRequest('tenant', null);
+  app.decorateRequest('apiKey', null);
   app.decorateRequest('claim', null);
   app.addHook('onRequest', (request, _reply, next) => {
     request.arrivedAtMs = performance.now();
@@ -108,12 +125,16 @@ function buildApp(ingress: Ingress): FastifyInstance {
   probeRoutes(app, ingress);
   app.register(
     async (v1) => {
-      v1.addHook('onRequest', async (request) => ingress.authenticator.checkHeader(request));
+      v1.addHook('onRequest', async (request, reply) => {
+        ingress.authenticator.checkHeader(request);
+        tellLimits(ingress, request, reply);
+      });
       v1.addHook('preValidation', async (request) => ingress.authenticator.checkSignature(request));
       generationRoutes(v1, ingress);
       modelRoutes(v1, ingress);
       requestRoutes(v1, ingress);
       decisionRoutes(v1, ingress);
+      costRoutes(v1, ingress);
     },
     { prefix: '/v1' },
   );

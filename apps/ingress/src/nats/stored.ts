@@ -1,5 +1,5 @@
-import { lastEvent, replay } from '@drover/client';
-import { lastMessage, type Nats } from '@drover/runtime';
+import { replay } from '@drover/client';
+import { EventLog, lastMessage, type Nats } from '@drover/runtime';
 import {
   type DecisionRecord,
   decisionRecord,
@@ -29,7 +29,7 @@ export async function readStored(nats: Nats, tenant: TenantId, id: RequestId): P
   const [queued, decision, last, replies] = await Promise.all([
     lastMessage(nats, streams.requests.name, subjects.request('*', tenant, id)),
     lastDecision(nats, tenant, id),
-    lastEvent(nats, tenant, id),
+    new EventLog(nats, tenant, id).last(),
     replay(nats, tenant, id),
   ]);
   const transcript = new Transcript();

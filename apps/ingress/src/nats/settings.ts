@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, type Nats, watchBucket } from '@drover/runtime';
-import { buckets, type Catalogue, catalogue, policyKeys } from '@drover/schemas';
+import { buckets } from '@drover/schemas';
+import type { z } from 'zod';
 
-export type CatalogueFeed = {
-  current(): Catalogue | undefined;
+/** One key of LLM_POLICY, as it is now. */
+export type Setting<T> = {
+  current(): T | undefined;
   /** Resolves when the first attempt to read it has succeeded or failed. */
   readonly tried: Promise<void>;
   stop(): void;
@@ -12,11 +14,11 @@ export type CatalogueFeed = {
 const retryMs = 500;
 
 /**
- * Follows the models on offer. Returns at once: until the bucket exists and has a catalogue, `current()` is undefined.
- * A catalogue that is deleted or does not parse leaves the last good one in force.
+ * Follows a key of LLM_POLICY. Returns at once: until the bucket exists and has the key, `current()` is undefined.
+ * A value that is deleted or does not parse leaves the last good one in force.
  */
-export function followCatalogue(nats: Nats, log: Logger): CatalogueFeed {
-  let current: Catalogue | undefined;
+export function followSetting<T>(nats: Nats, key: string, schema: z.ZodType<T>, log: Logger): Setting<T> {
+  let current: T | undefined;
   let stopped = false;
   let stopWatch = () => {};
   const tried = Promise.withResolvers<void>();
@@ -35,8 +37,8 @@ export function followCatalogue(nats: Nats, log: Logger): CatalogueFeed {
       try {
         const watch = await watchBucket(nats, {
           bucket: buckets.policy.name,
-          key: policyKeys.models,
-          schema: catalogue,
+          key,
+          schema,
           onValue: (_key, value) => {
             current = value;
           },
@@ -48,7 +50,7 @@ export function followCatalogue(nats: Nats, log: Logger): CatalogueFeed {
         return;
       } catch (error) {
         tried.resolve();
-        log.debug({ error: String(error) }, 'no model catalogue yet');
+        log.debug({ key, error: String(error) }, 'setting not read yet');
         await sleep(retryMs);
       }
     }
