@@ -16,6 +16,7 @@ const together = { words: 4, tokensOfAll: 100, tokensMin: 24 };
  * back has its old figures, which the first jobs correct.
  */
 const aloneMaxMs = { first: 20_000, again: 1_500 };
+const aloneRoundsMax = 5;
 const totalMs = 3_000;
 const togetherMinMs = 1_500;
 const idleMaxMs = 3_000;
@@ -32,7 +33,12 @@ export async function benchmark(http: LlamaHttp, backend: Backend, meter: Meter)
   const say = (words: number, tokens: number, signal: AbortSignal) =>
     sayOne(http, backend, meter, benchmarkCall(words, tokens), signal);
   const aloneMs = meter.figures.rates?.decode.length ? aloneMaxMs.again : aloneMaxMs.first;
-  await say(alone.words, alone.tokens, AbortSignal.timeout(aloneMs));
+  // On a machine that is busy with other things one reply may be too short for a figure; what it showed is not lost.
+  for (let round = 0; round < aloneRoundsMax; round++) {
+    await say(alone.words, alone.tokens, AbortSignal.timeout(aloneMs));
+    const { rates } = meter.figures;
+    if (rates?.prefillTps !== undefined && rates.decode.length > 0) break;
+  }
   const { slots } = backend;
   if (slots === 1) return;
   const leftMs = Math.max(togetherMinMs, totalMs - (performance.now() - startedMs));
