@@ -12,9 +12,9 @@ import { ask, atRate, concurrently, quantile, type Sample, type Target, targetOf
 const { values: flags } = parseArgs({
   options: {
     /** Clusters, each with one agent and one fake llama.cpp. */
-    clusters: { type: 'string', default: '3' },
-    /** Slots of each. With 16, requests were seen to wait for ever beside a fake that answers at once: keep it small. */
-    slots: { type: 'string', default: '4' },
+    clusters: { type: 'string', default: '1' },
+    /** Slots of each. */
+    slots: { type: 'string', default: '16' },
     /** Multiplies how long each measurement takes. */
     scale: { type: 'string', default: '1' },
     out: { type: 'string', default: join(projectRoot, 'docs/benchmarks/overhead.md') },

@@ -21,6 +21,7 @@ const text = (x: number, y: number, content: string, more = ''): string =>
 function frame(height: number, title: string, body: readonly string[]): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12" fill="${ink}">`,
+    `<title>${escaped(title)}</title>`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     text(16, 22, title, 'font-size="14" font-weight="bold"'),
     ...body,

@@ -5,7 +5,7 @@ const idleEveryMs = 1_000;
 /** Who runs something is missed soon: schedulers move its jobs when five of these reports have not come. */
 const busyEveryMs = 250;
 /** Changes closer together than this share one report. */
-const quietMs = 10;
+const quietMs = 50;
 
 export type ReportBody = Omit<Report, 'v' | 'cluster' | 'agent' | 'seq' | 'startedAtMs' | 'sentAtMs'>;
 

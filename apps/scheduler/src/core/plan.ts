@@ -54,38 +54,50 @@ function dispatchOne(line: Line, judge: (waiting: Waiting) => Judgement, passed:
 const kindOf = ({ model, request, previous }: Waiting): string =>
   `${request.endpoint} ${request.maxUsdPer1k ?? ''} ${previous?.cluster ?? ''} ${previous?.modelHash ?? ''} ${model}`;
 
-/** A band during one pass: as it was when the pass began, each taken once. */
+/** A place in what one tenant has waiting. The list is the queue's own, and loses what is dispatched. */
+type Place = { readonly lane: readonly Waiting[]; at: number };
+
+/** A band during one pass: of the tenants, always the one that has had least; of what it has waiting, each once. */
 class Line {
   readonly #counters: TokenCounters;
-  readonly #lanes: Map<TenantId, Waiting[]>;
+  readonly #places: Map<TenantId, Place>;
+  #last: { readonly waiting: Waiting; readonly place: Place } | undefined;
   size: number;
 
   constructor(queue: WaitingQueue, priority: Priority, fair: boolean) {
     this.#counters = queue.counters;
-    // Reversed, so that taking the first is cheap. Without fairness all tenants are one.
-    this.#lanes = fair
-      ? new Map([...queue.lanes(priority)].map(([tenant, lane]) => [tenant, lane.toReversed()]))
-      : asOne(queue.band(priority).toReversed());
+    // Without fairness all tenants are one.
+    const lanes = fair ? queue.lanes(priority) : asOne(queue.band(priority));
+    this.#places = new Map([...lanes].map(([tenant, lane]) => [tenant, { lane, at: 0 }]));
     this.size = queue.sizeOf(priority);
   }
 
   next(): Waiting | undefined {
+    this.#passLast();
     let least: TenantId | undefined;
     let leastHad = Number.POSITIVE_INFINITY;
-    for (const tenant of this.#lanes.keys()) {
+    for (const [tenant, { lane, at }] of this.#places) {
+      if (at >= lane.length) continue;
       const had = this.#counters.had(tenant);
       if (had < leastHad) [least, leastHad] = [tenant, had];
     }
-    if (least === undefined) return undefined;
-    const lane = this.#lanes.get(least);
-    const waiting = lane?.pop();
-    if (!lane?.length) this.#lanes.delete(least);
+    const place = least === undefined ? undefined : this.#places.get(least);
+    const waiting = place?.lane[place.at];
+    if (!place || !waiting) return undefined;
+    this.#last = { waiting, place };
     this.size--;
     return waiting;
   }
+
+  /** What was not dispatched is still in its place, and is passed by. */
+  #passLast(): void {
+    if (!this.#last) return;
+    const { waiting, place } = this.#last;
+    if (place.lane[place.at] === waiting) place.at++;
+  }
 }
 
-function asOne(reversed: Waiting[]): Map<TenantId, Waiting[]> {
-  const [any] = reversed;
-  return any ? new Map([[any.request.tenant, reversed]]) : new Map();
+function asOne(band: readonly Waiting[]): ReadonlyMap<TenantId, readonly Waiting[]> {
+  const [any] = band;
+  return any ? new Map([[any.request.tenant, band]]) : new Map();
 }

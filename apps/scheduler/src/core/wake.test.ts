@@ -28,6 +28,12 @@ test('the first request wakes the cluster whose work is cheapest', () => {
   assert.deepEqual([wake, release], [['gcp'], []]);
 });
 
+test('one request wakes one node, however few slots it has', () => {
+  const small = { slotsPerNode: 2 };
+  const { wake } = decided([supply('aws', 2, small), supply('gcp', 1, small)], 1);
+  assert.deepEqual(wake, ['gcp']);
+});
+
 test('a cluster that cannot be used, that has no price, or whose wake has just failed is not woken', () => {
   const { usdPerRequest: _, ...unpriced } = supply('lab', 1);
   const failed = supply('edge', 1, { failedWakeAtMs: 0 });

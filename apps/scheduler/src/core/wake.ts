@@ -71,7 +71,8 @@ export function decideScaling(
   nowMs: number,
 ): Scaling {
   const { mean, demand } = demandAfter(before, jobs, rules, nowMs);
-  const backlog = Math.max(0, jobs - slotsOf(supplies));
+  // What the demand counts already is no backlog on top of it.
+  const backlog = Math.max(0, jobs - Math.max(slotsOf(supplies), demand));
   const needed = demand / rules.utilisation + backlog * rules.backlogShare;
   // Nobody is woken for the memory of a demand: with nobody there, whoever comes next is soon enough.
   const wanted = jobs === 0 ? [] : toWake(supplies, needed, rules, nowMs);
