@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { after, before, beforeEach, test } from 'node:test';
+import { streams } from '@drover/schemas';
 import { z } from 'zod';
 import { sign } from '../../apps/ingress/src/core/hmac.ts';
 import { sayHello } from '../support/fake-fleet.ts';
@@ -180,6 +181,17 @@ test('ready means that a cluster could serve, and the answer names what is missi
   assert.deepEqual((await readinessOf(await get('/readyz', {}))).clusters, ['aws-us-east-1']);
   edge.fleet.report('draining');
   await eventually(async () => (await get('/readyz', {})).status === 503);
+});
+
+test('a full queue refuses at once, with a time to come back, and takes requests again when there is room', async () => {
+  const { name } = streams.requests;
+  await edge.nats.jsm.streams.update(name, { max_bytes: 1 });
+  const refused = await post(chat, hello);
+  assert.equal(refused.status, 429);
+  assert.equal((await errorOf(refused)).code, 'queue_full');
+  assert.ok(Number(refused.headers.get('retry-after')) > 0);
+  await edge.nats.jsm.streams.update(name, { max_bytes: -1 });
+  assert.equal((await post(chat, hello)).status, 200);
 });
 
 test('requests are counted by endpoint, outcome and code', async () => {
