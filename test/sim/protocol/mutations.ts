@@ -42,7 +42,7 @@ const sampled = (scenario: Scenario): Scenario => ({
 });
 
 /** What it says arrives after somebody has taken over. */
-const stalledOwner: Fault = { kind: 'stall', role: 'agent', index: 0, atMs: 1_500, forMs: 9_000 };
+const stalledOwner: Fault = { kind: 'stall', role: 'agent', index: 0, atMs: 1_500, forMs: 1_700 };
 
 /** The stream misses tokens that the reader hears; their owner dies, and the reader is cut off from the next. */
 const forgottenTokens: readonly Fault[] = [

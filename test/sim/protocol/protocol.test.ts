@@ -10,7 +10,7 @@ import { describeFailure, keptSeeds, nothingYet, range, runSeeds } from './seeds
 /** Of the long run; more with `node test/sim/protocol/run.ts --seeds 100000`. */
 const seedsInTest = Number(process.env.SIM_SEEDS ?? 10_000);
 /** Every safeguard that is missing is noticed within so many seeds. */
-const seedsPerMutation = 600;
+const seedsPerMutation = 8_000;
 
 async function traceHash(seed: number): Promise<string> {
   const hash = createHash('sha256');
