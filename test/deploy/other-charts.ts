@@ -19,8 +19,8 @@ import { kubernetes } from './support/versions.ts';
  * at addresses that not every machine reaches, so a folder that holds them is given: DROVER_CHARTS=<folder>, in it
  * `nats` (2.14.2), `keda`, `cert-manager`, `external-dns`, `ingress-nginx`, `kube-prometheus-stack`.
  */
-const folderOfCharts = process.env.DROVER_CHARTS;
-const chart = folderOfCharts && join(folderOfCharts, 'nats');
+const folderOfCharts = process.env.DROVER_CHARTS ?? assert.fail('DROVER_CHARTS names no folder of charts');
+const chart = join(folderOfCharts, 'nats');
 const theFleet: Fleet = fleet.parse(JSON.parse(read('argocd/environments/prod/fleet.json')));
 
 before(ensureTools);
@@ -29,9 +29,7 @@ for (const [role, release] of [
   ['hub', 'nats'],
   ['leaf', 'nats-leaf'],
 ] as const)
-  test(`the official chart makes of the ${role}'s values the configuration that the tests start`, {
-    skip: folderOfCharts === undefined && 'DROVER_CHARTS is not set',
-  }, async () => {
+  test(`the official chart makes of the ${role}'s values the configuration that the tests start`, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'drover-nats-chart-'));
     try {
       const [application] = await renderSet(`nats-${role}`, 'prod', theFleet);
@@ -43,7 +41,7 @@ for (const [role, release] of [
       const manifest = await must(tools.helm, [
         'template',
         release,
-        chart ?? '',
+        chart,
         '--namespace',
         'nats',
         '--kube-version',
@@ -67,9 +65,7 @@ for (const [set, ...apps] of [
   ['ingress-nginx', 'ingress-nginx'],
   ['external-dns', 'external-dns'],
 ] as const)
-  test(`${set}: the charts of ${apps.join(', ')} render with our values`, {
-    skip: folderOfCharts === undefined && 'DROVER_CHARTS is not set',
-  }, async () => {
+  test(`${set}: the charts of ${apps.join(', ')} render with our values`, async () => {
     const wanted = set === 'monitoring-leaf' ? 'gcp' : 'aws';
     const applications = await renderSet(set, 'prod', theFleet, ({ cloud }) => cloud === wanted);
     assert.equal(applications.length, apps.length);
@@ -86,7 +82,7 @@ for (const [set, ...apps] of [
         const manifest = await must(tools.helm, [
           'template',
           helm.releaseName,
-          join(folderOfCharts ?? '', helm.releaseName),
+          join(folderOfCharts, helm.releaseName),
           '--kube-version',
           kubernetes,
           ...['monitoring.coreos.com/v1', 'cert-manager.io/v1'].flatMap((api) => ['--api-versions', api]),
