@@ -64,6 +64,11 @@ test('embeddings come from a real model, one vector for each input', async () =>
     data.map(({ embedding }) => embedding.length),
     [576, 576],
   );
+  // Without a format the library asks for base64, and decodes it.
+  const decoded = await openai.embeddings.create({ model, input: ['a', 'b'] });
+  for (const [index, { embedding }] of data.entries())
+    for (const [at, value] of embedding.entries())
+      assert.ok(Math.abs(value - (decoded.data[index]?.embedding[at] ?? Number.NaN)) < 1e-4);
 });
 
 test('an unknown model is refused by name', async () => {
