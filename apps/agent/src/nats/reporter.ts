@@ -41,8 +41,10 @@ export class Reporter {
     else this.#send();
   }
 
+  /** Says what has not been said yet: schedulers would send jobs to an agent whose last word was `ready`. */
   stop(): void {
     clearInterval(this.#ticker);
+    if (this.#changed) this.#send();
     clearTimeout(this.#quiet);
   }
 
