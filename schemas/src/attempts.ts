@@ -1,7 +1,5 @@
 import { z } from 'zod';
-import { type Event, event } from './messages/event.ts';
-import { parseMessage } from './parse.ts';
-import { tokenOf } from './subjects.ts';
+import type { Event } from './messages/event.ts';
 
 /** How one attempt at a request ended. `lost`: its agent was not heard of again, or another one took over. */
 export const attemptRecord = z.object({
@@ -18,15 +16,6 @@ export type AttemptRecord = z.infer<typeof attemptRecord>;
 
 /** One event of a request, with who wrote it: a cluster or one of the reserved writers. */
 export type WrittenEvent = { readonly writer: string; readonly event: Event };
-
-/** Pure. Messages of LLM_EVENTS as events; one that does not parse is left out. */
-export const writtenEvents = (
-  messages: readonly { readonly subject: string; readonly data: Uint8Array }[],
-): WrittenEvent[] =>
-  messages.flatMap(({ subject, data }) => {
-    const parsed = parseMessage(event, data);
-    return parsed.ok ? [{ writer: tokenOf(subject, 2), event: parsed.value }] : [];
-  });
 
 /**
  * Pure. Every attempt of a request that ended without an outcome, oldest first.

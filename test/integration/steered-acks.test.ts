@@ -7,15 +7,16 @@ import { connectProducer, submit } from '@drover/client';
 import { connectNats, createLogger, EventLog, ensureStream, type Nats, readSubject } from '@drover/runtime';
 import {
   type Event,
+  event,
   natsUsersConfig,
   type Outcome,
+  parseMessage,
   permissions,
   type Reply,
   requestId,
   streams,
   subjects,
   tenantId,
-  writtenEvents,
 } from '@drover/schemas';
 import { headers, nuid } from 'nats';
 import { assign, eventually, jobFor, listen, startBed } from '../../apps/agent/testing/bed.ts';
@@ -96,6 +97,13 @@ async function steer(attacker: Nats, looker: Nats, target: string): Promise<void
 }
 const lastSeq = async (looker: Nats, subject: string): Promise<number> =>
   (await looker.jsm.direct.getMessage(streams.events.name, { last_by_subj: subject }))?.seq ?? 0;
+
+/** Messages that are events, wherever they came from. */
+const writtenEvents = (messages: readonly { readonly data: Uint8Array }[]): Event[] =>
+  messages.flatMap(({ data }) => {
+    const parsed = parseMessage(event, data);
+    return parsed.ok ? [parsed.value] : [];
+  });
 
 const ended = (outcome: Outcome): Event => ({ v: 1, state: 'ended', attempt: 1, atMs: 0, outcome });
 const done: Outcome = { status: 'done', finish: 'stop', units: 1 };
@@ -207,7 +215,7 @@ test('an agent runs a request to its end, once, whatever is steered before, duri
     streams.events.name,
     subjects.event('*', job.request.tenant, id),
   );
-  const states = writtenEvents(messages).map(({ event }) => event.state);
+  const states = writtenEvents(messages).map(({ state }) => state);
   // The first is the copy.
   assert.deepEqual(states, ['ended', 'running', 'ended']);
 });

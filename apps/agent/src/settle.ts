@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Nats } from '@drover/runtime';
+import { type Nats, readMetered } from '@drover/runtime';
 import { accountOf, type Job, type Outcome, type Reply, subjects } from '@drover/schemas';
 import type { JsMsg } from '@nats-io/jetstream';
 import type { Attempt } from './attempt.ts';
@@ -8,7 +8,6 @@ import type { Verdict } from './core/ownership.ts';
 import { countTokens } from './metrics.ts';
 import { writeDeadLetter } from './nats/dead-letters.ts';
 import type { RequestEvents } from './nats/events.ts';
-import { readMetered } from './nats/history.ts';
 import type { Ending } from './produce.ts';
 
 /**

@@ -28,7 +28,10 @@ export class EventLog {
   readonly #id: string;
   readonly #headers: MsgHdrs | undefined;
 
-  /** @param headers that every event of this writer shall carry */
+  /**
+   * @param tenant `'*'` to read the log of a request whose tenant is not known; nobody writes with that
+   * @param headers that every event of this writer shall carry
+   */
   constructor(nats: Nats, tenant: string, id: string, headers?: MsgHdrs) {
     this.#nats = nats;
     this.#tenant = tenant;

@@ -6,6 +6,7 @@ export * from './jetstream.ts';
 export * from './lease.ts';
 export * from './lifecycle.ts';
 export * from './log.ts';
+export * from './metered.ts';
 export * from './metrics.ts';
 export * from './nats.ts';
 export * from './read-subject.ts';

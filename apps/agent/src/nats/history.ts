@@ -1,14 +1,5 @@
-import { apiErrors, isApiError, type Nats, readSubject } from '@drover/runtime';
-import {
-  meter,
-  type Portion,
-  parseMessage,
-  type Reply,
-  reply,
-  streams,
-  subjects,
-  Transcript,
-} from '@drover/schemas';
+import { apiErrors, isApiError, type Nats } from '@drover/runtime';
+import { parseMessage, type Reply, reply, streams, subjects } from '@drover/schemas';
 import { AckPolicy } from '@nats-io/jetstream';
 import { nanos, nuid } from 'nats';
 
@@ -25,21 +16,6 @@ export async function readHistory(nats: Nats, tenant: string, id: string, fence:
   } catch (error) {
     if (isApiError(error, apiErrors.streamNotFound)) return [];
     throw error;
-  }
-}
-
-/** Who has said which tokens of a reply that nobody will go on with; undefined when that is not known any more. */
-export async function readMetered(nats: Nats, tenant: string, id: string): Promise<Portion[] | undefined> {
-  try {
-    const transcript = new Transcript();
-    for (const { data } of await readSubject(nats, streams.replies.name, subjects.reply('*', tenant, id))) {
-      const parsed = parseMessage(reply, data);
-      if (parsed.ok) transcript.accept(parsed.value);
-    }
-    return meter(transcript);
-  } catch {
-    // The stream lives in memory; an outcome must not wait for it.
-    return undefined;
   }
 }
 

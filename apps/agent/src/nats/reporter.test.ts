@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Nats } from '@drover/runtime';
-import { agentId, clusterId, parseMessage, type Report, report } from '@drover/schemas';
+import { agentId, clusterId, type Report, report } from '@drover/schemas';
+import type { Payload } from 'nats';
 import { Reporter } from './reporter.ts';
 
 test('an agent that stops right after a report still says that it drains', () => {
   const said: Report['phase'][] = [];
-  const publish = (_subject: string, data: string) => {
-    const parsed = parseMessage(report, new TextEncoder().encode(data));
-    if (parsed.ok) said.push(parsed.value.phase);
+  const publish = (_subject: string, data?: Payload) => {
+    const parsed = report.safeParse(JSON.parse(String(data)));
+    if (parsed.success) said.push(parsed.data.phase);
   };
-  // The reporter publishes, and asks nothing else of NATS.
-  const fakeNats = { nc: { publish } } as unknown as Nats;
+  const fakeNats = { nc: { publish } };
   let phase: Report['phase'] = 'ready';
   const who = { cluster: clusterId.parse('aws'), agent: agentId.parse('a') };
   const reporter = new Reporter(

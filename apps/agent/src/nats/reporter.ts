@@ -9,9 +9,12 @@ const quietMs = 50;
 
 export type ReportBody = Omit<Report, 'v' | 'cluster' | 'agent' | 'seq' | 'startedAtMs' | 'sentAtMs'>;
 
+/** All that it needs of NATS. */
+type Publisher = { readonly nc: Pick<Nats['nc'], 'publish'> };
+
 /** Publishes what the agent knows, every second (four times as often while it runs jobs), and soon after each change. */
 export class Reporter {
-  readonly #nats: Nats;
+  readonly #nats: Publisher;
   readonly #who: Pick<Report, 'cluster' | 'agent'>;
   readonly #body: () => ReportBody;
   readonly #isBusy: () => boolean;
@@ -23,7 +26,7 @@ export class Reporter {
   #changed = false;
 
   constructor(
-    nats: Nats,
+    nats: Publisher,
     who: Pick<Report, 'cluster' | 'agent'>,
     body: () => ReportBody,
     isBusy: () => boolean,

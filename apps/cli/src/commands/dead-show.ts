@@ -1,5 +1,5 @@
-import { type Nats, readSubject } from '@drover/runtime';
-import { type AttemptRecord, attemptsOf, streams, subjects, writtenEvents } from '@drover/schemas';
+import { EventLog, type Nats } from '@drover/runtime';
+import { type AttemptRecord, attemptsOf } from '@drover/schemas';
 import { type Command, readArgs, readNumber } from '../command.ts';
 import { attemptsTable } from '../core/attempts.ts';
 import type { DeadLetter } from '../core/dead-letter.ts';
@@ -43,6 +43,5 @@ export const deadShow: Command = {
 /** What the letter says; of a letter without attempts, what the events of the last day say. */
 async function attemptsAt(nats: Nats, letter: DeadLetter): Promise<readonly AttemptRecord[]> {
   if (letter.attempts.length > 0) return letter.attempts;
-  const events = await readSubject(nats, streams.events.name, subjects.event('*', '*', letter.request));
-  return attemptsOf(writtenEvents(events));
+  return attemptsOf(await new EventLog(nats, '*', letter.request).all());
 }

@@ -1,4 +1,4 @@
-import { readSubject } from '@drover/runtime';
+import { EventLog, readSubject } from '@drover/runtime';
 import {
   attemptsOf,
   decisionRecord,
@@ -7,7 +7,6 @@ import {
   requestId,
   streams,
   subjects,
-  writtenEvents,
 } from '@drover/schemas';
 import { type Command, readArgs } from '../command.ts';
 import { attemptsTable, outcomeLine } from '../core/attempts.ts';
@@ -23,15 +22,14 @@ export const explain: Command = {
     const id = requestId.safeParse(positionals[0]);
     if (!id.success) throw new CliError('usage', `"${positionals[0]}" is no request id`);
     const nats = await connect();
-    const [decided, happened] = await Promise.all([
+    const [decided, events] = await Promise.all([
       readSubject(nats, streams.decisions.name, subjects.decision('*', id.data)),
-      readSubject(nats, streams.events.name, subjects.event('*', '*', id.data)),
+      new EventLog(nats, '*', id.data).all(),
     ]);
     const decisions = decided.flatMap(({ data }) => {
       const parsed = parseMessage(decisionRecord, data);
       return parsed.ok ? [parsed.value] : [];
     });
-    const events = writtenEvents(happened);
     if (decisions.length === 0 && events.length === 0)
       throw new CliError('not_found', `nothing is known of ${id.data}; records are kept for a day`);
     // The one that runs now has not failed.

@@ -1,4 +1,4 @@
-import { EventLog, type Nats } from '@drover/runtime';
+import { EventLog, type Nats, readMetered } from '@drover/runtime';
 import {
   accountOf,
   type Event,
@@ -8,7 +8,6 @@ import {
   subjects,
   writers,
 } from '@drover/schemas';
-import { readMetered } from './metered.ts';
 
 export type Ending = {
   readonly tenant: string;

@@ -1,9 +1,10 @@
-import { type Nats, readSubject } from '@drover/runtime';
 import { meter, type Portion, parseMessage, reply, streams, subjects, Transcript } from '@drover/schemas';
+import type { Nats } from './nats.ts';
+import { readSubject } from './read-subject.ts';
 
 /**
- * Who has said which tokens of a reply that no agent will end; undefined when that is not known any more (the replies live
- * in memory, for ten minutes).
+ * Who has said which tokens of a reply that nobody will go on with; undefined when that is not known any more (replies are
+ * kept for ten minutes).
  */
 export async function readMetered(nats: Nats, tenant: string, id: string): Promise<Portion[] | undefined> {
   try {
