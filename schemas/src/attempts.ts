@@ -9,7 +9,7 @@ export const attemptRecord = z.object({
   startedAtMs: z.number(),
   /** Absent when nobody said that it had ended. */
   endedAtMs: z.number().optional(),
-  reason: z.enum(['draining', 'backend-down', 'backend-failed', 'lost']),
+  reason: z.enum(['draining', 'backend-down', 'backend-failed', 'limited', 'lost']),
   message: z.string(),
 });
 export type AttemptRecord = z.infer<typeof attemptRecord>;

@@ -4,14 +4,17 @@ import { catalogue } from './messages/catalogue.ts';
 import { cordon } from './messages/cordon.ts';
 import { decisionRecord } from './messages/decision.ts';
 import { event } from './messages/event.ts';
+import { experiment } from './messages/experiment.ts';
 import { job } from './messages/job.ts';
 import { ledgerRecord } from './messages/ledger.ts';
+import { limitsTaken } from './messages/limits.ts';
 import { policy } from './messages/policy.ts';
 import { profile } from './messages/profile.ts';
 import { reply } from './messages/reply.ts';
 import { report } from './messages/report.ts';
 import { request } from './messages/request.ts';
 import { reservations } from './messages/reservation.ts';
+import { spending } from './messages/spending.ts';
 import { tariff } from './messages/tariff.ts';
 import { wake } from './messages/wake.ts';
 import type { Priority } from './names.ts';
@@ -40,7 +43,9 @@ export const channels = {
     address: subjects.request(anyPriority, '{tenant}', '{request}'),
     message: request,
     stream: streams.requests.name,
-    summary: 'A request, published with Nats-Msg-Id = its id; the PubAck is its acceptance.',
+    summary:
+      'A request, published with Nats-Msg-Id = its id; the PubAck is its acceptance. One that names an API key goes to ' +
+      `${subjects.keyedRequest(anyPriority, '{tenant}', '{request}')}, where producers may not publish.`,
     sentBy: ['producer', 'ingress'],
     receivedBy: ['scheduler'],
   },
@@ -64,7 +69,7 @@ export const channels = {
     address: subjects.reply('{writer}', '{tenant}', '{request}'),
     message: reply,
     stream: streams.replies.name,
-    summary: 'Tokens and the outcome, live; replayable for ten minutes.',
+    summary: 'Tokens and the outcome, live; replayable while LLM_REPLIES keeps them.',
     sentBy: ['agent', 'scheduler', 'ingress'],
     receivedBy: ['ingress', 'producer'],
   },
@@ -100,6 +105,14 @@ export const channels = {
     sentBy: ['scheduler'],
     receivedBy: ['ingress'],
   },
+  limits: {
+    address: subjects.limits('{ingress}'),
+    message: limitsTaken,
+    stream: null,
+    summary: 'What keys with a rate limit have taken at one ingress: the others count it too.',
+    sentBy: ['ingress'],
+    receivedBy: ['ingress'],
+  },
   reservations: {
     address: kv(buckets.budgets.name, '{key}'),
     message: reservations,
@@ -107,6 +120,14 @@ export const channels = {
     summary: 'What an API key with a budget may still be charged for requests under way.',
     sentBy: ['ingress'],
     receivedBy: ['ingress'],
+  },
+  spending: {
+    address: subjects.spending('{cluster}'),
+    message: spending,
+    stream: streams.spending.name,
+    summary: 'What a provider has been paid in this day and month.',
+    sentBy: ['agent'],
+    receivedBy: ['agent'],
   },
   wake: {
     address: 'llm.wake.{cluster}.{node}',
@@ -129,6 +150,14 @@ export const channels = {
     message: tariff,
     stream: `KV_${buckets.prices.name}`,
     summary: 'What a node of a cluster costs.',
+    sentBy: ['operator'],
+    receivedBy: ['scheduler'],
+  },
+  experiment: {
+    address: kv(buckets.policy.name, policyKeys.experiment),
+    message: experiment,
+    stream: `KV_${buckets.policy.name}`,
+    summary: 'Policies that are tried: in turns, or as a shadow.',
     sentBy: ['operator'],
     receivedBy: ['scheduler'],
   },

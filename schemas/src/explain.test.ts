@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { explainDecision } from './explain.ts';
 import { type DecisionRecord, decisionRecord } from './messages/decision.ts';
+import { clusterId } from './names.ts';
 
 const record: DecisionRecord = decisionRecord.parse({
   v: 1,
@@ -55,4 +56,24 @@ test('a refusal is explained without a chosen cluster', () => {
 
 test('a later attempt says which one it is', () => {
   assert.match(explainDecision({ ...record, attempt: 2 }), /attempt 2/);
+});
+
+test('what belongs to an experiment is told, and that a shadow changed nothing', () => {
+  const about = { experiment: 'trial', policy: 'other' };
+  const tried: DecisionRecord = {
+    ...record,
+    turn: { ...about, window: 4, windowStartsAtMs: 0 },
+    arm: { variant: 'small', model: 'smollm2', unit: '1' },
+    shadow: { ...about, kind: 'assign', chosen: clusterId.parse('gcp') },
+  };
+  const text = explainDecision(tried);
+  assert.match(text, /The name small gave it smollm2\./);
+  assert.match(text, /turn of policy other in experiment trial \(window 4\)/);
+  assert.match(text, /shadow policy other would have chosen gcp\. That changed nothing\./);
+  const same = { ...about, kind: 'assign' as const, chosen: clusterId.parse('aws') };
+  assert.match(explainDecision({ ...record, shadow: same }), /would have also chosen aws/);
+  assert.match(
+    explainDecision({ ...record, shadow: { ...about, kind: 'error', error: 'x' } }),
+    /other failed: x\./,
+  );
 });

@@ -1,4 +1,4 @@
-import type { DecisionRecord } from './messages/decision.ts';
+import type { DecisionRecord, ShadowNote } from './messages/decision.ts';
 
 type Candidate = DecisionRecord['candidates'][number];
 
@@ -20,7 +20,12 @@ const rules: Readonly<Record<string, string>> = {
 
 /** Says in words what a decision was and what it rested on. Several lines, no prompt text. */
 export function explainDecision(record: DecisionRecord): string {
-  return [headline(record), situation(record), ...record.candidates.map(explainCandidate)].join('\n');
+  return [
+    headline(record),
+    situation(record),
+    ...explainTrial(record),
+    ...record.candidates.map(explainCandidate),
+  ].join('\n');
 }
 
 function headline(record: DecisionRecord): string {
@@ -40,12 +45,36 @@ function situation(record: DecisionRecord): string {
   );
 }
 
+/** What of it belongs to an experiment. */
+function explainTrial({ turn, arm, shadow, chosen }: DecisionRecord): string[] {
+  return [
+    ...(arm ? [`The name ${arm.variant} gave it ${arm.model}.`] : []),
+    ...(turn
+      ? [`It was the turn of policy ${turn.policy} in experiment ${turn.experiment} (window ${turn.window}).`]
+      : []),
+    ...(shadow ? [`${explainShadow(shadow, chosen)} That changed nothing.`] : []),
+  ];
+}
+
+function explainShadow({ policy, kind, chosen, error }: ShadowNote, real: string | undefined): string {
+  if (kind === 'error') return `The shadow policy ${policy} failed: ${error ?? 'it did not say why'}.`;
+  if (kind === 'defer') return `The shadow policy ${policy} would have let it wait.`;
+  if (kind === 'reject') return `The shadow policy ${policy} would have refused it.`;
+  return `The shadow policy ${policy} would have ${chosen === real ? 'also ' : ''}chosen ${chosen}.`;
+}
+
 function explainCandidate(candidate: Candidate): string {
   const facts = [
     `${candidate.load} of ${candidate.slots} slots taken`,
     ...(candidate.usdPerHour === undefined
       ? []
       : [`$${candidate.usdPerHour}/h${candidate.priceStale ? ' (an old price)' : ''}`]),
+    ...(candidate.usdPerMillion === undefined
+      ? []
+      : [
+          `$${candidate.usdPerMillion.prompt} to read and $${candidate.usdPerMillion.output} to write 1M tokens` +
+            `${candidate.priceStale ? ' (an old price)' : ''}`,
+        ]),
     ...explainCosts(candidate.costs ?? {}),
     ...(candidate.cachedTokens ? [`about ${Math.round(candidate.cachedTokens)} prompt tokens cached`] : []),
     ...(candidate.predicted === undefined ? [] : [explainPrediction(candidate.predicted)]),

@@ -48,9 +48,32 @@ test('of deltas that were cut off only those count that say something, and of a 
     { k: 'delta', choices: [{ index: 0, text: 'there' }] },
     { k: 'delta', choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] },
   ];
-  assert.equal(portionsOf(opened({ mode: 'deltas' }), deltas, undefined)[0]?.completionTokens, 3);
+  const [cut] = portionsOf(opened({ mode: 'deltas' }), deltas, undefined);
+  assert.deepEqual([cut?.completionTokens, cut?.uncounted], [3, true]);
   const body: Unit[] = [{ k: 'body', t: '{' }];
-  assert.equal(portionsOf(opened({ mode: 'body' }), body, undefined)[0]?.completionTokens, 0);
+  const [unknown] = portionsOf(opened({ mode: 'body' }), body, undefined);
+  assert.deepEqual([unknown?.completionTokens, unknown?.uncounted], [0, true]);
+});
+
+test('deltas that say what llama.cpp had counted are metered by that, up to the latest that came through', () => {
+  const transcript = new Transcript();
+  const say = (i: number, completionTokens: number) =>
+    transcript.accept({
+      v: 1,
+      k: 'deltas',
+      f: 1,
+      i,
+      d: [[{ index: 0, delta: { content: 'Hi' } }]],
+      usage: { promptTokens: 36, completionTokens },
+    });
+  transcript.accept({ ...openReply(1, 0, []), mode: 'deltas' });
+  say(0, 3);
+  say(1, 8);
+  say(0, 3);
+  assert.deepEqual(
+    meter(transcript).map((one) => [one.promptTokens, one.completionTokens, one.uncounted]),
+    [[36, 8, undefined]],
+  );
 });
 
 test('a prompt that was not counted by the first attempt belongs to the one that did', () => {
@@ -58,9 +81,13 @@ test('a prompt that was not counted by the first attempt belongs to the one that
   assert.ok(earlier);
   const next = portionsOf(opened({ attempt: 2, earlier: [earlier] }), tokens(5), undefined);
   assert.deepEqual(
-    next.map(({ promptTokens }) => promptTokens),
-    [0, 7],
+    next.map(({ promptTokens, uncounted }) => [promptTokens, uncounted]),
+    [
+      [0, undefined],
+      [7, undefined],
+    ],
   );
+  assert.equal(earlier.uncounted, true);
 });
 
 test('over any chain of attempts, every token is in exactly one portion and the prompt in one', () => {

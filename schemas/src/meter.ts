@@ -21,10 +21,10 @@ export const accountOf = ({ key, priority, body }: Request): Account => ({
 /**
  * Pure. Which attempt said how many tokens of a reply, in order; none when no attempt is known to have begun.
  * Tokens that llama.cpp counted are believed. Where it did not come to count them (the reply was cut off), each unit of a
- * `tokens` reply is one; of a `deltas` reply those count that add something, which is never more than was said; and of a
- * `body` nothing is known.
+ * `tokens` reply is one. Else what is known is less than what was used, and the portion says so (`uncounted`): of a
+ * `deltas` reply the chunks that add something, of a `body` nothing.
  * @param opened the latest attempt that said something
- * @param usage of the whole reply, as the outcome states it
+ * @param usage of the whole reply, as the outcome states it or llama.cpp had counted when it was cut off
  */
 export function portionsOf(
   opened: Opened | undefined,
@@ -36,22 +36,31 @@ export function portionsOf(
   const read = earlier.reduce((sum, { promptTokens }) => sum + promptTokens, 0);
   const said = earlier.reduce((sum, { completionTokens }) => sum + completionTokens, 0);
   const all = usage?.completionTokens ?? tokensIn(units);
+  const prompt = usage?.promptTokens ?? opened.promptTokens;
+  const isCounted = usage !== undefined || (opened.mode === 'tokens' && (read > 0 || prompt !== undefined));
   const last: Portion = {
     cluster,
     attempt,
-    promptTokens: read > 0 ? 0 : (usage?.promptTokens ?? opened.promptTokens ?? 0),
+    promptTokens: read > 0 ? 0 : (prompt ?? 0),
     completionTokens: Math.max(0, all - said),
+    ...(isCounted ? {} : { uncounted: true }),
     ...(usdPer1k === undefined ? {} : { usdPer1k }),
     ...(usdPer1kPrompt === undefined ? {} : { usdPer1kPrompt }),
   };
-  return [...earlier, last];
+  // A prompt that the first attempt did not come to count was the only thing missing there.
+  const isCountedNow = read === 0 && last.promptTokens > 0;
+  return [...(isCountedNow ? earlier.map(({ uncounted: _, ...counted }) => counted) : earlier), last];
 }
 
 /** Pure. The portions of a request that `outcome` ends, for whoever follows its replies. */
 export const meter = (
-  transcript: { readonly open: Opened | undefined; readonly units: readonly Unit[] },
+  transcript: {
+    readonly open: Opened | undefined;
+    readonly units: readonly Unit[];
+    readonly counted?: Usage | undefined;
+  },
   outcome?: Outcome,
-): Portion[] => portionsOf(transcript.open, transcript.units, outcome?.usage);
+): Portion[] => portionsOf(transcript.open, transcript.units, outcome?.usage ?? transcript.counted);
 
 const tokensIn = (units: readonly Unit[]): number =>
   units.reduce(

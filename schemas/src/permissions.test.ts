@@ -8,13 +8,20 @@ const limited = {
   scheduler: permissions.scheduler(),
   agent: permissions.agent('aws'),
   operator: permissions.operator(),
+  prices: permissions.prices(),
 };
 
 /** The keys that a role has to write; every other bucket is closed to it. */
 const writes: Partial<Record<keyof typeof limited, string[]>> = {
   ingress: ['$KV.LLM_BUDGETS.*'],
   scheduler: ['$KV.LLM_LEASES.*', '$KV.LLM_PROFILES.*'],
-  operator: ['$KV.LLM_PRICES.*', '$KV.LLM_POLICY.active', '$KV.LLM_POLICY.cordon.*'],
+  prices: ['$KV.LLM_PRICES.*'],
+  operator: [
+    '$KV.LLM_PRICES.*',
+    '$KV.LLM_POLICY.active',
+    '$KV.LLM_POLICY.experiment',
+    '$KV.LLM_POLICY.cordon.*',
+  ],
 };
 
 test('no role but admin may delete or purge a stream, or write a key that is not its own', () => {

@@ -1,3 +1,4 @@
+import { account, departureExports, departureImports, hubPlace, systemAccount } from './departures.ts';
 import { priorities } from './names.ts';
 import {
   advisoryConsumer,
@@ -72,13 +73,12 @@ const work = ({ stream, name }: ConsumerDefinition): string[] => [
 /** How much a durable consumer has before it. */
 const look = ({ stream, name }: ConsumerDefinition): string => `${api}.CONSUMER.INFO.${stream}.${name}`;
 
-/** Reading and watching a bucket. A watcher is a push consumer with flow control. */
+/** Reading and watching a bucket: a watcher pulls from a consumer of its own, which ends by itself. */
 const watch = (bucket: string): string[] => [
   `${api}.DIRECT.GET.KV_${bucket}.$KV.${bucket}.>`,
-  `${api}.CONSUMER.CREATE.KV_${bucket}.*.$KV.${bucket}.>`,
+  ...readOnce(`KV_${bucket}`, `$KV.${bucket}.>`),
+  // What the client library asks after a reconnect.
   `${api}.CONSUMER.INFO.KV_${bucket}.*`,
-  `${api}.CONSUMER.DELETE.KV_${bucket}.*`,
-  `$JS.FC.KV_${bucket}.>`,
 ];
 
 /** The key (or pattern) of a bucket, for whoever writes it; also heard there by core subscribers. */
@@ -106,24 +106,28 @@ export const permissions = {
     grants(
       `producer_${tenant}`,
       [
-        subjects.request('*', tenant, '*'),
+        // Not those that name an API key: it could use up the budget of another.
+        ...priorities.map((band) => subjects.request(band, tenant, '*')),
         subjects.cancel(tenant, '*'),
+        subjects.again(tenant, '*'),
         lastOn(streams.events.name, subjects.event('*', tenant, '*')),
         ...replay(streams.replies.name, subjects.reply('*', tenant, '*')),
       ],
       [subjects.reply('*', tenant, '*'), subjects.event('*', tenant, '*')],
     ),
 
-  /** Submits for every tenant and ends what nobody else ended. */
+  /** Submits for every tenant, in the name of the API keys that it checks, and ends what nobody else ended. */
   ingress: (): Grants =>
     grants(
       'ingress',
       [
         subjects.request('*', '*', '*'),
         subjects.cancel('*', '*'),
+        subjects.again('*', '*'),
         subjects.event(writers.ingress, '*', '*'),
         subjects.reply(writers.ingress, '*', '*'),
         subjects.nonce('*'),
+        subjects.limits('*'),
         lastOn(streams.nonces.name, subjects.nonce('*')),
         lastOn(streams.requests.name, subjects.request('*', '*', '*')),
         lastOn(streams.events.name, subjects.event('*', '*', '*')),
@@ -136,7 +140,12 @@ export const permissions = {
         ...read(streams.reports.name),
         ...watch(buckets.policy.name),
       ],
-      [subjects.reply('*', '*', '*'), subjects.event('*', '*', '*'), subjects.report('*', '*')],
+      [
+        subjects.reply('*', '*', '*'),
+        subjects.event('*', '*', '*'),
+        subjects.report('*', '*'),
+        subjects.limits('*'),
+      ],
     ),
 
   /** Takes requests, hands out jobs, moves them, and ends what can never run. */
@@ -182,11 +191,24 @@ export const permissions = {
         subjects.decision('*', '*'),
         key(buckets.leases.name, '*'),
         subjects.wake('*', '*'),
+        subjects.gone('*'),
       ],
     ),
 
   /** Looks how many nodes are wanted and how many jobs there are, as KEDA does over HTTP. Writes nothing. */
   autoscaler: (): Grants => grants('autoscaler', [look(wakeConsumer('*')), look(jobConsumer('*'))], []),
+
+  /**
+   * Writes the prices that it is told by clouds, and reads them for what is in force. Nothing else is let through, but whoever may
+   * write a message and get it directly can have the server send it to any subject, as the reply (see `producer`). So this role
+   * is for a process at the hub, and for no cluster.
+   */
+  prices: (): Grants =>
+    grants(
+      'prices',
+      [key(buckets.prices.name, '*'), lastOn(`KV_${buckets.prices.name}`, key(buckets.prices.name, '*'))],
+      [],
+    ),
 
   /**
    * A person at the command line: looks at everything, sets prices, policy and cordons, submits dead letters again and
@@ -198,6 +220,7 @@ export const permissions = {
       [
         key(buckets.prices.name, '*'),
         key(buckets.policy.name, policyKeys.active),
+        key(buckets.policy.name, policyKeys.experiment),
         key(buckets.policy.name, policyKeys.cordon('*')),
         ...anyOf(`KV_${buckets.prices.name}`),
         ...anyOf(`KV_${buckets.policy.name}`),
@@ -206,9 +229,11 @@ export const permissions = {
         remove(streams.deadLetters.name),
         ...read(streams.events.name),
         ...read(streams.decisions.name),
+        ...readOnce(streams.ledger.name, subjects.ledger('*', '*')),
         ...read(streams.reports.name),
+        `${api}.STREAM.INFO.*`,
         ...priorities.map(requestConsumer).map(look),
-        look(jobConsumer('*')),
+        ...[jobConsumer('*'), wakeConsumer('*'), advisoryConsumer, settlerConsumer].map(look),
       ],
       [subjects.report('*', '*'), subjects.event('*', '*', '*'), subjects.decision('*', '*')],
     ),
@@ -226,13 +251,17 @@ export const permissions = {
         subjects.event(cluster, '*', '*'),
         subjects.reply(cluster, '*', '*'),
         subjects.report(cluster, '*'),
+        // Said by the nats-server of a leaf, which has the rights of its cluster's agents.
+        subjects.gone(cluster),
         subjects.deadLetter('*', '*'),
         ...work(jobConsumer(cluster)),
         lastOn(streams.events.name, subjects.event('*', '*', '*')),
         ...readOnce(streams.events.name, subjects.event('*', '*', '*')),
         ...replay(streams.replies.name, subjects.reply('*', '*', '*')),
+        subjects.spending(cluster),
+        lastOn(streams.spending.name, subjects.spending(cluster)),
       ],
-      [subjects.cancel('*', '*'), subjects.leaderElected(streams.replies.name)],
+      [subjects.cancel('*', '*'), subjects.again('*', '*'), subjects.leaderElected(streams.replies.name)],
     );
   },
 } as const;
@@ -240,16 +269,22 @@ export const permissions = {
 /** One user of the server: the public nkey and what it may do. */
 export type NatsUser = { readonly nkey: string; readonly grants: Grants };
 
-/** The `accounts` block of nats-server's configuration. There is no default user: who has no key cannot connect. */
+/**
+ * The `accounts` block of nats-server's configuration, of a server that no leaf is between. There is no default user: who has
+ * no key cannot connect.
+ */
 export const natsUsersConfig = (users: readonly NatsUser[]): string =>
   `accounts {
-  DROVER {
+  ${systemAccount} { exports: ${JSON.stringify(departureExports)} }
+  ${account} {
     jetstream: enabled
+    imports: ${JSON.stringify(departureImports(hubPlace))}
     users: [
 ${users.map(renderUser).join('\n')}
     ]
   }
 }
+system_account: ${systemAccount}
 `;
 
 const renderUser = ({ nkey, grants: { publish, subscribe } }: NatsUser): string =>

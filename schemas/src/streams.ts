@@ -1,9 +1,11 @@
 import { type Priority, priorities } from './names.ts';
+import { defaultRetention } from './retention.ts';
 import { subjects } from './subjects.ts';
 
 /**
  * Every stream, durable consumer and KV bucket, as data. Times are in milliseconds here; `bootstrap` turns them into
- * the nanoseconds that JetStream speaks. Replicas are the deployment's choice: one locally, three on the hub.
+ * the nanoseconds that JetStream speaks. Replicas are the deployment's choice: one locally, three on the hub; so is how
+ * long some of them keep what they have (retention.ts), which is the default here.
  */
 export type StreamDefinition = {
   readonly name: string;
@@ -25,12 +27,16 @@ export type StreamDefinition = {
   /** Messages may be given a life of their own, after which the server drops them. */
   readonly allowMessageTtl?: boolean;
   readonly allowDirect: boolean;
+  /** Notes on the stream for who looks at it. */
+  readonly metadata?: Readonly<Record<string, string>>;
 };
 
 export type ConsumerDefinition = {
   readonly stream: string;
   readonly name: string;
   readonly filter: string;
+  /** Another subject that it gets. */
+  readonly alsoFilter?: string;
   readonly ackWaitMs: number;
   readonly maxDeliver: number;
   readonly maxAckPending: number;
@@ -95,19 +101,19 @@ export const streams = {
     retention: 'limits',
     storage: 'file',
     discard: 'old',
-    maxAgeMs: dayMs,
+    maxAgeMs: defaultRetention.eventsMs,
     maxMsgsPerSubject: 32,
     allowDirect: true,
   },
   replies: {
     name: 'LLM_REPLIES',
     subjects: [subjects.reply('*', '*', '*')],
-    description: 'Tokens of the last ten minutes, for readers that missed some and for continuations.',
+    description: 'What was said lately, for readers that missed some and for continuations.',
     retention: 'limits',
     storage: 'memory',
     discard: 'old',
-    maxAgeMs: 10 * minuteMs,
-    maxBytes: 512 * mib,
+    maxAgeMs: defaultRetention.repliesMs,
+    maxBytes: defaultRetention.repliesBytes,
     maxMsgsPerSubject: 8192,
     allowDirect: true,
   },
@@ -129,8 +135,8 @@ export const streams = {
     retention: 'limits',
     storage: 'file',
     discard: 'old',
-    maxAgeMs: dayMs,
-    maxBytes: 1024 * mib,
+    maxAgeMs: defaultRetention.decisionsMs,
+    maxBytes: defaultRetention.decisionsBytes,
     maxMsgsPerSubject: 16,
     allowDirect: true,
   },
@@ -153,8 +159,7 @@ export const streams = {
     retention: 'limits',
     storage: 'file',
     discard: 'old',
-    // A month of a budget, whichever month it is, and a day for those who look at it afterwards.
-    maxAgeMs: 32 * dayMs,
+    maxAgeMs: defaultRetention.ledgerMs,
     maxMsgsPerSubject: 1,
     allowDirect: true,
   },
@@ -165,8 +170,19 @@ export const streams = {
     retention: 'limits',
     storage: 'file',
     discard: 'old',
-    maxAgeMs: 7 * dayMs,
-    maxBytes: 1024 * mib,
+    maxAgeMs: defaultRetention.deadLettersMs,
+    maxBytes: defaultRetention.deadLettersBytes,
+    allowDirect: true,
+  },
+  /** No bucket: servers let no key of one cross a leaf node into another domain. */
+  spending: {
+    name: 'LLM_SPENDING',
+    subjects: [subjects.spending('*')],
+    description: 'What each provider has been paid in this day and month.',
+    retention: 'limits',
+    storage: 'file',
+    discard: 'old',
+    maxMsgsPerSubject: 1,
     allowDirect: true,
   },
   wakes: {
@@ -219,6 +235,7 @@ export const requestConsumer = (band: Priority): ConsumerDefinition => ({
   stream: streams.requests.name,
   name: `scheduler-${band}`,
   filter: subjects.request(band, '*', '*'),
+  alsoFilter: subjects.keyedRequest(band, '*', '*'),
   ackWaitMs: 6_000,
   maxDeliver: 10,
   maxAckPending: planningWindow,
@@ -286,7 +303,7 @@ export const buckets = {
     description: 'What a node of each cluster costs, with source and time.',
     history: 10,
   },
-  /** `active` → Policy; `models` → Catalogue; `cordon.<cluster>` → Cordon. */
+  /** `active` → Policy; `models` → Catalogue; `experiment` → Experiment; `cordon.<cluster>` → Cordon. */
   policy: { name: 'LLM_POLICY', description: 'The policy in force and the models on offer.', history: 10 },
   /** `<API key id>` → Reservations. */
   budgets: {
@@ -312,6 +329,8 @@ export const buckets = {
 export const policyKeys = {
   active: 'active',
   models: 'models',
+  /** Absent while nothing is tried. */
+  experiment: 'experiment',
   /** Present while the cluster shall get nothing new; `'*'` gives the pattern of all. */
   cordon: (cluster: string) => `cordon.${cluster}`,
 } as const;

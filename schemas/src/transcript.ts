@@ -1,4 +1,4 @@
-import type { Outcome } from './messages/outcome.ts';
+import type { Outcome, Usage } from './messages/outcome.ts';
 import type { Reply, ReplyMode } from './messages/reply.ts';
 
 /** The smallest thing a reader gets exactly once. */
@@ -30,6 +30,8 @@ export class Transcript {
   open: OpenReply | undefined;
   readonly units: Unit[] = [];
   outcome: Outcome | undefined;
+  /** Tokens that the backend had counted by the latest units, where their owner says so. */
+  counted: Usage | undefined;
   /** Set by a restart of a `body` reply: readers drop what they hold. */
   restarts = 0;
 
@@ -100,6 +102,7 @@ export class Transcript {
       if (offset >= known) this.units.push(unit);
       else if (!sameUnit(this.units[reply.i + offset], unit)) return 'conflict';
     }
+    if (reply.k === 'deltas' && reply.i + said.length === this.units.length) this.counted = reply.usage;
     return 'applied';
   }
 }

@@ -11,5 +11,7 @@ export const cordon = z.strictObject({
   /** Who closed it, as the command line knew them. */
   by: z.string().min(1).max(100),
   asOf: z.iso.datetime(),
+  /** Its nodes are let go as soon as nothing runs there, whatever the policy says of scaling; absent: they may stay. */
+  paused: z.literal(true).exactOptional(),
 });
 export type Cordon = z.infer<typeof cordon>;

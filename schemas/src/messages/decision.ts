@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { clusterId, endpoint, priority, requestId, tenantId } from '../names.ts';
 import { policy } from './policy.ts';
-import { report } from './report.ts';
+import { provider, report } from './report.ts';
 import { tariff } from './tariff.ts';
 
 /** Why a cluster was not chosen. `permanent` reasons will not go away by waiting. */
@@ -20,6 +20,8 @@ export const rejectionCodes = [
   'price-unknown',
   'rates-unknown',
   'price-above-ceiling',
+  'provider-not-allowed',
+  'provider-limited',
   'no-free-slot',
   'queue-too-deep',
   'ttft-too-long',
@@ -34,6 +36,8 @@ const candidate = z.strictObject({
   load: z.int(),
   reportAgeMs: z.number().optional(),
   usdPerHour: z.number().optional(),
+  /** Of a provider, in place of a node's price. */
+  usdPerMillion: tariff.shape.usdPerMillion.unwrap().optional(),
   /** Present when the price is past its time of validity: it then counts as dearer. */
   priceStale: z.literal(true).optional(),
   /** Three costs that are never mixed. */
@@ -74,6 +78,7 @@ export const decisionInputs = z.strictObject({
       outputTokens: z.number(),
       outputTokensHigh: z.number(),
       outputBasis: z.enum(['learned', 'assumed']),
+      promptBasis: z.enum(['counted', 'learned', 'assumed']).exactOptional(),
     }),
     leave: clusterId.exactOptional(),
     modelHash: z.string().exactOptional(),
@@ -89,6 +94,7 @@ export const decisionInputs = z.strictObject({
         model: report.shape.model.unwrap().exactOptional(),
         rates: report.shape.rates.unwrap().exactOptional(),
         bootMs: z.number().exactOptional(),
+        provider: provider.exactOptional(),
       }),
       load: z.int(),
       tariff: tariff.exactOptional(),
@@ -102,6 +108,41 @@ export const decisionInputs = z.strictObject({
   ),
 });
 export type DecisionInputs = z.infer<typeof decisionInputs>;
+
+/** Which policy of an experiment decided, and in which of its windows. */
+const turn = z.strictObject({
+  experiment: z.string(),
+  policy: z.string(),
+  /** Windows count from 0 at the start of the experiment. */
+  window: z.int().min(0),
+  windowStartsAtMs: z.number(),
+  /** Present early in a window, when the previous policy still has an effect: not to be counted. */
+  burnIn: z.literal(true).exactOptional(),
+});
+
+/** Under which of the names on offer the request came, and which model that gave it. */
+const arm = z.strictObject({
+  variant: z.string(),
+  model: z.string(),
+  /** A hash of who it was decided for: requests with the same one are no independent observations. */
+  unit: z.string(),
+});
+
+/** What a policy that decides nothing would have done on the same state, by its own figures. */
+const shadow = z.strictObject({
+  experiment: z.string(),
+  policy: z.string(),
+  kind: z.enum(['assign', 'defer', 'reject', 'error']),
+  chosen: clusterId.exactOptional(),
+  rule: z.string().exactOptional(),
+  marginalUsd: z.number().exactOptional(),
+  ttftMs: z.number().exactOptional(),
+  totalMs: z.number().exactOptional(),
+  /** The cluster that it would have had as its incumbent, and since when. */
+  incumbent: z.strictObject({ cluster: clusterId, sinceMs: z.number() }).exactOptional(),
+  /** What went wrong in it. */
+  error: z.string().exactOptional(),
+});
 
 /** Why the scheduler did what it did; `llm.decision.<tenant>.<request>`. */
 export const decisionRecord = z.strictObject({
@@ -124,8 +165,18 @@ export const decisionRecord = z.strictObject({
   candidates: z.array(candidate),
   /** How long a refused request should wait before it is sent again, in ms; absent where nobody knows. */
   retryAfterMs: z.number().optional(),
+  /** When the answer is of no use any more. */
+  deadlineAtMs: z.number().exactOptional(),
+  /** Absent while no policies take turns. */
+  turn: turn.exactOptional(),
+  /** Absent for models that were asked for by their own name; only on first attempts. */
+  arm: arm.exactOptional(),
+  shadow: shadow.exactOptional(),
   /** Absent for large fleets, whose records would be too large, and where the policy wants none. */
   inputs: decisionInputs.optional(),
 });
 export type DecisionRecord = z.infer<typeof decisionRecord>;
 export type RejectionCode = (typeof rejectionCodes)[number];
+export type Turn = z.infer<typeof turn>;
+export type Arm = z.infer<typeof arm>;
+export type ShadowNote = z.infer<typeof shadow>;

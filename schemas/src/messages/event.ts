@@ -30,10 +30,15 @@ export const event = z.discriminatedUnion('state', [
     agent: agentId,
     attempt: z.int().min(1),
     atMs: z.number(),
-    /** `draining` and `backend-down` blame nobody; `backend-failed` counts against the cluster's breaker. */
-    reason: z.enum(['draining', 'backend-down', 'backend-failed']),
+    /**
+     * `draining`, `backend-down` and `limited` (a provider takes no more now) blame nobody; `backend-failed` counts against
+     * the cluster's breaker.
+     */
+    reason: z.enum(['draining', 'backend-down', 'backend-failed', 'limited']),
     message: z.string(),
     bodyHash: z.string().optional(),
+    /** Who had said which tokens by then: whoever ends the request needs no replies to know. */
+    metered: z.array(portion).optional(),
   }),
   z.strictObject({
     v: z.literal(1),
@@ -48,6 +53,8 @@ export const event = z.discriminatedUnion('state', [
     priority: priority.optional(),
     /** Who said which tokens. Absent: the writer does not know; empty: nobody said anything. */
     metered: z.array(portion).optional(),
+    /** From the receipt of the job to its first token, in ms; absent where another attempt said the first one. */
+    ttftMs: z.number().min(0).exactOptional(),
   }),
 ]);
 export type Event = z.infer<typeof event>;

@@ -25,6 +25,8 @@ export const ledgerRecord = z.strictObject({
   /** Sum of the portions; absent when the price or the count of any of them is unknown. */
   usd: z.number().min(0).optional(),
   unpriced: z.literal(true).optional(),
+  /** More may have been used than the portions say; what they say is what is charged. */
+  uncounted: z.literal(true).optional(),
   promptTokens: z.int().min(0),
   completionTokens: z.int().min(0),
   /** The part of the prompt whose cache was reused; it is charged like the rest. */

@@ -26,6 +26,8 @@ export const outcome = z.discriminatedUnion('status', [
     /** What the client already has. */
     units: z.int().min(0).default(0),
     usage: usage.optional(),
+    /** How long to wait before the same is asked again, in ms; absent where nobody knows. */
+    retryAfterMs: z.number().min(0).optional(),
   }),
   z.strictObject({
     status: z.literal('cancelled'),

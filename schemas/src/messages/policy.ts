@@ -60,6 +60,11 @@ const rules = {
       weights: z.record(tenantId, z.number().positive()).default({}),
     })
     .prefault({}),
+  /**
+   * Providers, which are paid by the token: `allowed` beside the own clusters, `fallback` for what no own cluster can take
+   * now, or `off`.
+   */
+  providers: z.enum(['allowed', 'fallback', 'off']).default('allowed'),
   /** Free slots kept for interactive requests; the other bands may take them only after they have waited. */
   reserve: z
     .strictObject({
@@ -116,6 +121,10 @@ export const policy = z.discriminatedUnion('strategy', [
   z.strictObject({ ...rules, strategy: z.literal('latency') }),
   /** The first of these clusters that can take it; then the others by cost. */
   z.strictObject({ ...rules, strategy: z.literal('cluster-first'), order: z.array(clusterId).min(1) }),
+  /** Clusters with nodes of our own by cost; then providers by cost. */
+  z.strictObject({ ...rules, strategy: z.literal('own-first') }),
+  /** Providers by cost; then clusters with nodes of our own by cost. */
+  z.strictObject({ ...rules, strategy: z.literal('provider-first') }),
   /** A weighted draw per request, for A/B tests; clusters without a weight take no part. */
   z.strictObject({
     ...rules,

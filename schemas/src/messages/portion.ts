@@ -17,6 +17,8 @@ export const portion = z.strictObject({
   attempt: z.int().min(1),
   promptTokens: z.int().min(0),
   completionTokens: z.int().min(0),
+  /** More may have been used than these counts say, and nobody can tell how much. Only what was counted is charged. */
+  uncounted: z.literal(true).optional(),
   ...tokenPrices,
 });
 export type Portion = z.infer<typeof portion>;

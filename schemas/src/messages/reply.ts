@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { outcome } from './outcome.ts';
+import { outcome, usage } from './outcome.ts';
 import { portion, tokenPrices } from './portion.ts';
 
 /**
@@ -63,6 +63,8 @@ export const reply = z.discriminatedUnion('k', [
     k: z.literal('deltas'),
     i: z.int().min(0),
     d: z.array(z.array(z.unknown())).min(1),
+    /** What llama.cpp had counted by the last of them: chunks are no tokens. Absent where it does not count along. */
+    usage: usage.optional(),
   }),
   /** Slice `i` of the JSON text of the answer. */
   z.strictObject({ ...base, k: z.literal('body'), i: z.int().min(0), t: z.string() }),

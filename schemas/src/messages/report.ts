@@ -3,6 +3,23 @@ import { agentId, clusterId, endpoint, requestId } from '../names.ts';
 
 const tps = z.number().positive();
 
+/** Why a provider gets no further request now. */
+export const providerLimits = [
+  'requests-per-minute',
+  'tokens-per-minute',
+  'told-to-wait',
+  'budget-spent',
+  'budget-unknown',
+] as const;
+
+export const provider = z.strictObject({
+  /** Usual time to its first token, in ms: the median of the last answers, however old. */
+  ttftMs: z.number().min(0).optional(),
+  limit: z.strictObject({ reason: z.enum(providerLimits), resumesInMs: z.number().min(0) }).optional(),
+});
+export type Provider = z.infer<typeof provider>;
+export type ProviderLimit = NonNullable<Provider['limit']>;
+
 /**
  * What an agent measured; `llm.report.<cluster>.<agent>`, every second and on each change of a slot. A figure that has
  * not been measured is absent, never a default.
@@ -47,5 +64,7 @@ export const report = z.strictObject({
   ttftMs: z.strictObject({ p50: z.number(), p95: z.number(), n: z.int().min(1) }).optional(),
   /** How long this backend took from start to ready, in ms. */
   bootMs: z.number().min(0).optional(),
+  /** Present when what answers is another company's service, paid by the token: there is no node. */
+  provider: provider.optional(),
 });
 export type Report = z.infer<typeof report>;
