@@ -1,10 +1,33 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { JetStreamApiError } from '@nats-io/jetstream';
+import { JetStreamApiError, type StoredMsg } from '@nats-io/jetstream';
 import type { MsgHdrs } from 'nats';
 import { apiErrors, isApiError } from './jetstream.ts';
 import type { Nats } from './nats.ts';
 
 export type Last = { readonly seq: number; readonly data: Uint8Array };
+
+/** How long a replica may be behind the one that has just refused a write, and how often it is asked. */
+const catchUp = { tries: 10, everyMs: 30 };
+
+/**
+ * The last message on a subject after a write was refused that had expected `refusedSeq` to be the last: something is there, or
+ * was, that came after it. A direct read may be answered by a replica that does not have that yet, and says what it has; then it
+ * is asked again, for a moment. A subject whose messages have run out meanwhile stays as it is.
+ */
+export async function lastAfterRefusal(
+  nats: Nats,
+  stream: string,
+  subject: string,
+  refusedSeq: number,
+): Promise<StoredMsg | null> {
+  let last: StoredMsg | null = null;
+  for (let tries = 1; tries <= catchUp.tries; tries++) {
+    last = await nats.jsm.direct.getMessage(stream, { last_by_subj: subject });
+    if (last !== null && last.seq > refusedSeq) break;
+    await sleep(catchUp.everyMs);
+  }
+  return last;
+}
 
 /** The last message on a subject (wildcards allowed) of a stream with direct access, or null when there is none. */
 export async function lastMessage(nats: Nats, stream: string, subject: string): Promise<Last | null> {
@@ -38,7 +61,7 @@ export async function publishIfLast(
       return ack.seq;
     } catch (error) {
       if (isApiError(error, apiErrors.wrongLastSequence)) {
-        return unanswered ? ownSequence(nats, stream, options.guard, data) : null;
+        return unanswered ? ownSequence(nats, stream, options, data) : null;
       }
       if (error instanceof JetStreamApiError || Date.now() >= giveUpAtMs) throw error;
       unanswered = true;
@@ -47,7 +70,12 @@ export async function publishIfLast(
   }
 }
 
-async function ownSequence(nats: Nats, stream: string, guard: string, data: string): Promise<number | null> {
-  const last = await lastMessage(nats, stream, guard);
+async function ownSequence(
+  nats: Nats,
+  stream: string,
+  { guard, lastSeq }: { guard: string; lastSeq: number },
+  data: string,
+): Promise<number | null> {
+  const last = await lastAfterRefusal(nats, stream, guard, lastSeq);
   return last !== null && new TextDecoder().decode(last.data) === data ? last.seq : null;
 }

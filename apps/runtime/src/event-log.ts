@@ -1,6 +1,7 @@
 import { type Event, event, parseMessage, streams, subjects, tokenOf } from '@drover/schemas';
+import type { StoredMsg } from '@nats-io/jetstream';
 import type { MsgHdrs } from 'nats';
-import { publishIfLast } from './compare-and-set.ts';
+import { lastAfterRefusal, publishIfLast } from './compare-and-set.ts';
 import type { Nats } from './nats.ts';
 import { readSubject } from './read-subject.ts';
 
@@ -83,7 +84,9 @@ export class EventLog {
         ...(this.#headers ? { headers: this.#headers } : {}),
       });
       if (seq !== null) return seq;
-      const end = await this.#end();
+      const end = await this.#endOf(
+        await lastAfterRefusal(this.#nats, streams.events.name, this.#subject, lastSeq),
+      );
       // An answer was lost, and something came behind our own message before we looked.
       if (end.last?.text === data) return end.last.seq;
       const onlyNoise = (end.last?.seq ?? 0) === expect && end.expect > lastSeq;
@@ -93,9 +96,12 @@ export class EventLog {
   }
 
   async #end(): Promise<{ last: Read | null; expect: number }> {
-    const message = await this.#nats.jsm.direct.getMessage(streams.events.name, {
-      last_by_subj: this.#subject,
-    });
+    return this.#endOf(
+      await this.#nats.jsm.direct.getMessage(streams.events.name, { last_by_subj: this.#subject }),
+    );
+  }
+
+  async #endOf(message: StoredMsg | null): Promise<{ last: Read | null; expect: number }> {
     if (message === null) return { last: null, expect: 0 };
     // The answer itself names the stream once; a copy had the name before.
     const last = message.header.values(copyMark).length > 1 ? null : read(message);

@@ -10,4 +10,5 @@ export * from './metered.ts';
 export * from './metrics.ts';
 export * from './nats.ts';
 export * from './read-subject.ts';
+export * from './until-there.ts';
 export * from './watch.ts';

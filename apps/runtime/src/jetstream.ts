@@ -40,7 +40,8 @@ export async function ensureStream(
   }
 }
 
-const streamConfig = (stream: StreamDefinition, replicas: number) => ({
+/** A stream as JetStream's configuration has it. */
+export const streamConfig = (stream: StreamDefinition, replicas: number) => ({
   name: stream.name,
   description: stream.description,
   ...(stream.source === undefined
@@ -61,15 +62,22 @@ const streamConfig = (stream: StreamDefinition, replicas: number) => ({
     ? {}
     : { discard_new_per_subject: stream.discardNewPerSubject }),
   ...(stream.maxMsgSizeBytes === undefined ? {} : { max_msg_size: stream.maxMsgSizeBytes }),
-  ...(stream.duplicateWindowMs === undefined ? {} : { duplicate_window: nanos(stream.duplicateWindowMs) }),
+  // An update keeps what it does not name, and a window longer than the stream keeps its messages is refused.
+  duplicate_window: nanos(
+    Math.min(stream.duplicateWindowMs ?? duplicateWindowMs, stream.maxAgeMs ?? Number.MAX_SAFE_INTEGER),
+  ),
+  ...(stream.metadata === undefined ? {} : { metadata: { ...stream.metadata } }),
 });
+
+/** JetStream's own. */
+const duplicateWindowMs = 120_000;
 
 /** Creates the durable consumer, or brings an existing one to its definition. */
 export async function ensureConsumer(jsm: JetStreamManager, consumer: ConsumerDefinition): Promise<void> {
   const config = {
     ack_policy: AckPolicy.Explicit,
     deliver_policy: DeliverPolicy.All,
-    filter_subject: consumer.filter,
+    ...filtersOf(consumer),
     ack_wait: nanos(consumer.ackWaitMs),
     max_deliver: consumer.maxDeliver,
     max_ack_pending: consumer.maxAckPending,
@@ -86,6 +94,12 @@ export async function ensureConsumer(jsm: JetStreamManager, consumer: ConsumerDe
     });
   }
 }
+
+/** An update has to take away the other form, which an earlier definition may have used. */
+const filtersOf = ({ filter, alsoFilter }: ConsumerDefinition) =>
+  alsoFilter === undefined
+    ? { filter_subject: filter }
+    : { filter_subject: '', filter_subjects: [filter, alsoFilter] };
 
 /** Creates the bucket unless it exists. */
 export const ensureBucket = (js: JetStreamClient, bucket: BucketDefinition, replicas: number): Promise<KV> =>

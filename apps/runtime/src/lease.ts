@@ -2,6 +2,7 @@ import { buckets } from '@drover/schemas';
 import type { StoredMsg } from '@nats-io/jetstream';
 import { headers, nuid } from 'nats';
 import { z } from 'zod';
+import { lastAfterRefusal } from './compare-and-set.ts';
 import { apiErrors, isApiError } from './jetstream.ts';
 import type { Logger } from './log.ts';
 import type { Nats } from './nats.ts';
@@ -133,7 +134,7 @@ export class Lease {
         this.#hold({ ...held, revision: renewed }, sentMs);
         return;
       }
-      const last = await this.#last();
+      const last = await lastAfterRefusal(this.#options.nats, stream, this.#subject, revision);
       if (last === null || isGone(last) || claimOf(last) !== held.claim) break;
       // An earlier renewal was stored and its answer was lost: it is still ours.
       revision = last.seq;

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import {
   connect,
@@ -9,6 +10,7 @@ import {
 } from 'nats';
 import { batchWrites } from './batched-writes.ts';
 import type { CommonEnv } from './env.ts';
+import { guardRequests } from './guarded-requests.ts';
 import type { Logger } from './log.ts';
 
 export type Nats = {
@@ -22,8 +24,13 @@ export type Nats = {
   offReconnect(listener: () => void): void;
 };
 
+/** How often a process that waits for its first connection says so. */
+const waitingEveryMs = 5_000;
+/** How long the last words of a process may take to get out. */
+const leaveWithinMs = 2_000;
+
 /**
- * Connects, waiting for the server as long as it takes and reconnecting for ever.
+ * Connects, waiting for the server as long as it takes (and saying so) and reconnecting for ever.
  * Requests and JetStream publishes time out after 2 s, so that they can be repeated with the same message id.
  * @param overrides connection options of a caller that is no daemon: a library must not wait for ever
  */
@@ -34,6 +41,7 @@ export async function connectNats(
   overrides: NodeConnectionOptions = {},
 ): Promise<Nats> {
   const tls = tlsOptions(env);
+  const waiting = setInterval(() => log.warn({ servers: env.NATS_URL }, 'waiting for nats'), waitingEveryMs);
   const nc = await connect({
     name,
     servers: env.NATS_URL.split(','),
@@ -41,8 +49,8 @@ export async function connectNats(
     ...(env.NATS_NKEY_FILE ? { authenticator: nkeyAuthenticator(readSeed(env.NATS_NKEY_FILE)) } : {}),
     ...(tls ? { tls } : {}),
     maxReconnectAttempts: -1,
-    reconnectTimeWait: 250,
-    reconnectJitter: 250,
+    reconnectTimeWait: 100,
+    reconnectJitter: 150,
     pingInterval: 10_000,
     timeout: 5_000,
     waitOnFirstConnect: true,
@@ -51,8 +59,9 @@ export async function connectNats(
     // A hub that restarts may refuse a user twice while it loads; giving up for good would need a person.
     ignoreAuthErrorAbort: true,
     ...overrides,
-  });
+  }).finally(() => clearInterval(waiting));
   batchWrites(nc);
+  const requests = guardRequests(nc);
   const options = { timeout: 2_000, ...(env.NATS_DOMAIN ? { domain: env.NATS_DOMAIN } : {}) };
   const listeners = new Set<() => void>();
   let connected = true;
@@ -60,10 +69,12 @@ export async function connectNats(
     for await (const status of nc.status()) {
       if (status.type === 'disconnect') {
         connected = false;
+        requests.down();
         log.warn('nats disconnected');
       } else if (status.type === 'reconnect') {
         connected = true;
         batchWrites(nc);
+        requests.up();
         log.info('nats reconnected');
         for (const listener of listeners) listener();
       } else if (status.type === 'error') {
@@ -81,6 +92,13 @@ export async function connectNats(
     onReconnect: (listener) => void listeners.add(listener),
     offReconnect: (listener) => void listeners.delete(listener),
   };
+}
+
+/** Closes the connection, after what was published has gone out, if there is anybody to take it. */
+export async function leaveNats(nats: Nats): Promise<void> {
+  if (nats.connected())
+    await Promise.race([nats.nc.drain().catch(() => {}), sleep(leaveWithinMs, undefined, { ref: false })]);
+  await nats.nc.close();
 }
 
 const readSeed = (file: string): Uint8Array => new TextEncoder().encode(readFileSync(file, 'utf8').trim());
