@@ -18,7 +18,7 @@ import type { TestServer } from '../support/nats-server.ts';
 let hub: TestServer;
 let nats: Nats & AsyncDisposable;
 before(async () => {
-  hub = await startHub(['c1', 'c2', 'c3', 'c4', 'c5']);
+  hub = await startHub(['c1', 'c2', 'c3', 'c4', 'c5', 'c6']);
   nats = await connectTo(hub.url);
 });
 after(async () => {
@@ -61,6 +61,18 @@ test('a backend that loads is booting, not down, until it has answered', async (
   fake.faults.loading = false;
   await eventually(() => assert.equal(bed.reports.at(-1)?.phase, 'ready'));
   assert.ok(bed.reports.every(({ phase }) => phase !== 'down'));
+});
+
+test('a backend that could not be measured is not ready until it was', async () => {
+  await using fake = await startFakeLlama();
+  fake.faults.tokensMax = 1;
+  await using bed = await startBed(hub.url, 'c6', { backend: fake, ready: false, env: { BENCHMARK: 'on' } });
+  // More replies than one measurement tries.
+  await eventually(() => assert.ok(fake.counters.generations > 12));
+  assert.ok(bed.reports.every(({ phase, rates }) => phase === 'booting' && rates === undefined));
+  fake.faults.tokensMax = undefined;
+  await eventually(() => assert.equal(bed.reports.at(-1)?.phase, 'ready'));
+  assert.ok((bed.reports.at(-1)?.rates?.decode.length ?? 0) > 0);
 });
 
 test('an answer that stops in the middle is given up and the job released', async () => {

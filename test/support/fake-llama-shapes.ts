@@ -1,7 +1,13 @@
 import type { FakePrompt } from './fake-llama-text.ts';
 
 export type Finish = 'stop' | 'length';
-type Said = { readonly id: number; readonly text: string; readonly count: number };
+type Said = {
+  readonly id: number;
+  readonly text: string;
+  readonly count: number;
+  /** The request asked for `timings_per_token`. */
+  readonly timed: boolean;
+};
 type Over = { readonly count: number; readonly finish: Finish; readonly prompt: FakePrompt };
 
 /** How an endpoint of llama.cpp words what is said. */
@@ -19,6 +25,9 @@ const timings = (count: number, prompt: FakePrompt) => ({
   predicted_n: count,
   predicted_ms: count,
 });
+
+const timed = ({ timed, count }: Omit<Said, 'text'>, prompt: FakePrompt) =>
+  timed ? { timings: timings(count, prompt) } : {};
 
 const data = (value: unknown): string => `data: ${JSON.stringify(value)}\n\n`;
 
@@ -59,7 +68,8 @@ const usage = (count: number, prompt: FakePrompt) => ({
 
 export const chatShape: Shape = {
   first: () => data(chunk({ delta: { role: 'assistant', content: null }, finish_reason: null })),
-  token: ({ text }) => data(chunk({ delta: { content: text }, finish_reason: null })),
+  token: ({ text, ...said }, prompt) =>
+    data({ ...chunk({ delta: { content: text }, finish_reason: null }), ...timed(said, prompt) }),
   last: ({ count, finish, prompt }) =>
     data(chunk({ delta: {}, finish_reason: finish })) + usageChunk(count, prompt) + done,
   whole: ({ text, count, finish, prompt }) => ({
@@ -73,7 +83,8 @@ export const chatShape: Shape = {
 
 export const textShape: Shape = {
   first: () => '',
-  token: ({ text }) => data(chunk({ text, finish_reason: null })),
+  token: ({ text, ...said }, prompt) =>
+    data({ ...chunk({ text, finish_reason: null }), ...timed(said, prompt) }),
   last: ({ count, finish, prompt }) =>
     data(chunk({ text: '', finish_reason: finish })) + usageChunk(count, prompt) + done,
   whole: ({ text, count, finish, prompt }) => ({

@@ -35,6 +35,8 @@ export type Faults = {
   status?: number | undefined;
   /** A generation whose prompt has this word is answered as a crash inside llama.cpp would be: with 500. */
   poison?: string | undefined;
+  /** Ends a reply after this many tokens, whatever was asked for. */
+  tokensMax?: number | undefined;
   /** `/health` says that the model is loading. */
   loading?: boolean | undefined;
   /** Accepts connections and answers nothing at all. */
@@ -96,6 +98,7 @@ class Fake {
   readonly #tokens: number;
   readonly #emojiEvery: number;
   readonly #alias: string;
+  readonly #replies = new Set<Reply>();
   #server: Server | undefined;
 
   constructor(options: FakeOptions) {
@@ -146,7 +149,10 @@ class Fake {
       case '/slots':
         return json(
           response,
-          Array.from({ length: this.#slots }, (_, id) => ({ id, is_processing: id < this.counters.busy })),
+          Array.from({ length: this.#slots }, (_, id) => {
+            const reply = [...this.#replies][id];
+            return { id, is_processing: reply !== undefined, ...reply?.slot };
+          }),
         );
       case '/metrics':
         response.end(
@@ -207,15 +213,24 @@ class Fake {
     const end = this.#end(body, read);
     const reply = new Reply(
       response,
-      { stream: body.stream === true, prompt: read, shape, end },
+      {
+        stream: body.stream === true,
+        timed: body.timings_per_token === true,
+        seed: typeof body.seed === 'number' ? body.seed : 4_294_967_295,
+        prompt: read,
+        shape,
+        end,
+      },
       this.#emojiEvery,
       this,
     );
     response.on('close', () => {
       this.counters.busy--;
+      this.#replies.delete(reply);
       if (!response.writableFinished) this.counters.aborted++;
       reply.stop();
     });
+    this.#replies.add(reply);
     reply.start(this.#ttftMs, this.#tokenMs);
   }
 
@@ -224,15 +239,18 @@ class Fake {
     const asked = [body.n_predict, body.max_completion_tokens, body.max_tokens].find(
       (value) => typeof value === 'number' && value >= 0,
     );
-    const own = Math.max(0, this.#tokens - said);
+    const most = this.faults.tokensMax ?? Number.POSITIVE_INFINITY;
+    const own = Math.min(most, Math.max(0, this.#tokens - said));
     if (typeof asked !== 'number' || (asked + said >= this.#contextTokens && body.ignore_eos !== true))
       return { count: own, finish: 'stop' };
-    return { count: asked, finish: 'length' };
+    return { count: Math.min(most, asked), finish: 'length' };
   }
 }
 
 type Asked = {
   readonly stream: boolean;
+  readonly timed: boolean;
+  readonly seed: number;
   readonly prompt: FakePrompt;
   readonly shape: Shape;
   readonly end: { readonly count: number; readonly finish: Finish };
@@ -262,6 +280,17 @@ class Reply {
     this.#pending = asked.shape.first();
   }
 
+  /** As `/slots` of llama.cpp tells of it. */
+  get slot(): Record<string, unknown> {
+    const { prompt, seed } = this.#asked;
+    return {
+      n_prompt_tokens_processed: prompt.length + prompt.said,
+      n_prompt_tokens_cache: 0,
+      params: { seed },
+      next_token: [{ n_decoded: this.#ids.length }],
+    };
+  }
+
   start(ttftMs: number, tokenMs: number): void {
     if (this.#asked.stream) this.#response.writeHead(200, { 'content-type': 'text/event-stream' });
     if (tokenMs === 0 && ttftMs === 0) this.#all();
@@ -289,7 +318,7 @@ class Reply {
 
   /** Says one token, or the end. False when nothing follows. */
   #say(): boolean {
-    const { stream, prompt, shape, end } = this.#asked;
+    const { stream, timed, prompt, shape, end } = this.#asked;
     const { killAfterTokens, stallAfterTokens } = this.#fake.faults;
     if (killAfterTokens !== undefined && this.#ids.length >= killAfterTokens) {
       this.#write(() => this.#response.socket?.resetAndDestroy());
@@ -307,7 +336,8 @@ class Reply {
     this.#fake.counters.tokens++;
     this.#text += token.text;
     this.#ids.push(token.id);
-    if (token.sent && stream) this.#pending += shape.token({ ...token, count: this.#ids.length }, prompt);
+    if (token.sent && stream)
+      this.#pending += shape.token({ ...token, timed, count: this.#ids.length }, prompt);
     return true;
   }
 

@@ -4,20 +4,21 @@ import { agentId, type Report } from '@drover/schemas';
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
 import type { Health } from './core/health.ts';
-import { benchmark } from './llama/benchmark.ts';
-import { deferredRequests } from './llama/deferred.ts';
-import { type Backend, describeBackend } from './llama/describe.ts';
+import type { Engine } from './engine.ts';
+import type { Backend } from './llama/describe.ts';
+import { llamaEngine } from './llama/engine.ts';
 import { LlamaHttp } from './llama/http.ts';
 import { Meter } from './llama/meter.ts';
-import { HealthWatch } from './llama/watch.ts';
 import { type Metrics, showRates } from './metrics.ts';
 import { Acks } from './nats/acks.ts';
+import { followAskedAgain } from './nats/asked-again.ts';
 import { followCancels } from './nats/cancels.ts';
 import { followReplayBuffer } from './nats/replay-buffer.ts';
 import type { ReplyWriter } from './nats/reply-writer.ts';
 import { type ReportBody, Reporter } from './nats/reporter.ts';
 import { SaidLately } from './nats/said-lately.ts';
 import { Slots } from './nats/slots.ts';
+import { providerEngine } from './openai/start.ts';
 import { receive } from './receive.ts';
 import { Running } from './running.ts';
 import { stopUnlessOwner } from './supervise.ts';
@@ -27,6 +28,8 @@ const abandonAfterMs = 3_000;
 /** Readers that lost the same connection may come back a little later than this agent. */
 const repeatAgainMs = 1_000;
 const settleMaxMs = 5_000;
+/** When a job that came while a provider takes none is tried again; a scheduler moves it before, if it can. */
+const limitedDelayMs = { least: 1_000, most: 60_000 };
 const deferredEveryMs = 1_000;
 
 /**
@@ -53,7 +56,7 @@ export class Agent {
 
   /** @param options.http how llama.cpp is reached; by default at `LLAMA_URL` */
   constructor(options: { config: Config; nats: Nats; log: Logger; metrics: Metrics; http?: LlamaHttp }) {
-    const { config, nats, log, metrics, http = new LlamaHttp(options.config.LLAMA_URL) } = options;
+    const { config, nats, log, metrics } = options;
     const agent = config.AGENT_ID ?? agentId.parse(crypto.randomUUID());
     const running = new Running(() => this.#reporter.changed());
     this.#reporter = new Reporter(
@@ -62,7 +65,12 @@ export class Agent {
       () => this.#report(),
       () => running.size > 0,
     );
-    const watch = new HealthWatch(http, config.HEALTH_INTERVAL_MS, (health) => this.#onHealth(health));
+    const meter = new Meter();
+    const engine: Engine =
+      config.LLM_BACKEND === 'openai'
+        ? providerEngine(config, { nats, log, agent, registry: metrics.registry })
+        : llamaEngine(options.http ?? new LlamaHttp(config.LLAMA_URL), meter, config);
+    const watch = engine.watch((health) => this.#onHealth(health));
     const saidLately = new SaidLately();
     this.#context = {
       config,
@@ -70,8 +78,8 @@ export class Agent {
       nats,
       log,
       metrics,
-      http,
-      meter: new Meter(),
+      engine,
+      meter,
       watch,
       running,
       saidLately,
@@ -80,6 +88,10 @@ export class Agent {
     this.#slots = new Slots({ nats, log, cluster: config.CLUSTER, work: (message) => this.#work(message) });
     this.#deferredTicker = setInterval(() => void this.#askDeferred(), deferredEveryMs);
     followCancels(nats, log, (tenant, id) => running.stop(tenant, id, 'cancelled'));
+    followAskedAgain(nats, log, (tenant, id) => {
+      running.find(tenant, id)?.writer.repeat();
+      saidLately.find(tenant, id)?.repeat();
+    });
     nats.onReconnect(this.#repeat);
     followReplayBuffer(nats, log, this.#repeat);
     this.#reporter.changed();
@@ -112,7 +124,7 @@ export class Agent {
    * Drains for `DRAIN_MS`, and resolves when everything is settled and sent. The NATS connection is the caller's to close.
    */
   async stop(): Promise<void> {
-    const { nats, watch, http, config } = this.#context;
+    const { nats, watch, engine, config } = this.#context;
     await this.drain(config.DRAIN_MS);
     await until(() => this.#acks.open === 0, settleMaxMs);
     watch.stop();
@@ -121,13 +133,19 @@ export class Agent {
     this.#reporter.stop();
     this.#context.saidLately.forgetAll();
     this.#slots.close();
-    await http.close();
-    await nats.nc.flush();
+    await engine.close();
+    if (nats.connected()) await nats.nc.flush();
   }
 
   async #work(message: Parameters<typeof receive>[2]): Promise<void> {
     if (!this.#backend || this.#phase !== 'ready') {
       message.nak();
+      return;
+    }
+    const limit = this.#context.engine.limit();
+    if (limit) {
+      const { least, most } = limitedDelayMs;
+      message.nak(Math.ceil(Math.min(Math.max(limit.resumesInMs, least), most)));
       return;
     }
     await receive({ ...this.#context, backend: this.#backend }, this.#acks, message);
@@ -152,13 +170,12 @@ export class Agent {
 
   /** Describes and measures a backend that is up. Trouble means that it is not: try again until its health says so. */
   async #getReady(epoch: number): Promise<void> {
-    const { config, http, log, meter, running } = this.#context;
+    const { config, engine, log, meter, running } = this.#context;
     try {
-      const given = { name: config.MODEL_NAME, sha256: config.MODEL_SHA256 };
-      const backend = await describeBackend(http, given);
+      const backend = await engine.describe();
       if (this.#backend && this.#backend.model.hash !== backend.model.hash) meter.forget();
       this.#backend = backend;
-      if (config.BENCHMARK === 'on' && running.size === 0) await benchmark(http, backend, meter);
+      if (config.BENCHMARK === 'on' && running.size === 0) await engine.measure(backend);
       if (this.#epoch !== epoch) return;
       log.info({ slots: backend.slots, model: backend.model, ...meter.figures }, 'backend ready');
       this.#wasReady = true;
@@ -179,24 +196,28 @@ export class Agent {
   }
 
   /**
-   * Some of what was said may have been lost, with the connection or with the leader of the replay buffer: who still owns a
-   * request, or ended it a moment ago, says it again.
+   * Some of what was said may have been lost, with the connection or with the leader of the replay buffer: who runs a
+   * request, or ended it a moment ago, says it again; who was replaced meanwhile finds out.
    */
   readonly #repeat = (): void => {
     const { running, saidLately } = this.#context;
     for (const writer of saidLately.all) repeatTwice(writer);
-    for (const attempt of running.all) void stopUnlessOwner(attempt).then(() => repeatTwice(attempt.writer));
+    for (const attempt of running.all) {
+      // Readers ignore who was replaced: waiting for the answer would only keep them waiting.
+      repeatTwice(attempt.writer);
+      void stopUnlessOwner(attempt);
+    }
     this.#reporter.changed();
   };
 
   async #askDeferred(): Promise<void> {
-    this.#deferred = this.#phase === 'ready' ? await deferredRequests(this.#context.http) : undefined;
+    this.#deferred = this.#phase === 'ready' ? await this.#context.engine.deferred() : undefined;
   }
 
   #report(): ReportBody {
-    const { running, meter, metrics } = this.#context;
-    const figures = meter.figures;
-    const slots = this.#backend?.slots ?? 0;
+    const { running, meter, metrics, engine } = this.#context;
+    const figures = engine.figures(meter.figures);
+    const slots = engine.slots(this.#backend?.slots ?? 0, running.size);
     metrics.slots.set({ state: 'busy' }, running.size);
     metrics.slots.set({ state: 'total' }, slots);
     metrics.backendUp.set(this.#phase === 'ready' || this.#phase === 'draining' ? 1 : 0);

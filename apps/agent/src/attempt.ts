@@ -7,6 +7,7 @@ import {
   type ReplyMode,
   type Usage,
 } from '@drover/schemas';
+import type { Counted } from './core/counted.ts';
 import type { RequestEvents } from './nats/events.ts';
 import type { ReplyWriter } from './nats/reply-writer.ts';
 
@@ -29,8 +30,10 @@ export class Attempt {
   settling = false;
   /** Tokens of the prompt as the client gave it, once llama.cpp has told. */
   promptTokens: number | undefined;
-  /** What earlier attempts said of the reply that this one continues. */
-  earlier: readonly Portion[] = [];
+  /** What llama.cpp has counted of an answer whose units are no tokens, when it was asked last. */
+  counted: Counted | undefined;
+  /** What earlier attempts said of the reply that this one continues; undefined when nobody can tell any more. */
+  earlier: readonly Portion[] | undefined = [];
   /** When llama.cpp first and last said something, on the monotonic clock. */
   firstMs: number | undefined;
   lastMs: number | undefined;
@@ -76,6 +79,7 @@ export class Attempt {
 
   /** What was used when the attempt ends early; undefined while llama.cpp has not said anything. */
   get usage(): Usage | undefined {
+    if (this.counted !== undefined) return this.counted.usage;
     if (this.promptTokens === undefined) return undefined;
     return { promptTokens: this.promptTokens, completionTokens: this.outputTokens };
   }
@@ -88,16 +92,35 @@ export class Attempt {
       attempt: this.number,
       cluster,
       ...(this.promptTokens === undefined ? {} : { promptTokens: this.promptTokens }),
-      ...(this.earlier.length === 0 ? {} : { earlier: [...this.earlier] }),
+      ...(this.earlier === undefined || this.earlier.length === 0 ? {} : { earlier: [...this.earlier] }),
       ...(usdPer1k === undefined ? {} : { usdPer1k }),
       ...(usdPer1kPrompt === undefined ? {} : { usdPer1kPrompt }),
     };
   }
 
-  /** Who said how many tokens of the reply that `outcome` ends. An attempt that said nothing has no part in it. */
-  metered(outcome: Outcome): Portion[] {
-    const saidSomething = this.firstMs !== undefined || outcome.status === 'done';
-    return saidSomething ? portionsOf(this.opened, this.writer.units, outcome.usage) : [...this.earlier];
+  /**
+   * Who said how many tokens of the reply that `outcome` ends; undefined when nobody can tell. An attempt that said nothing
+   * has no part in it.
+   */
+  metered(outcome: Outcome): Portion[] | undefined {
+    if (this.earlier === undefined || outcome.status === 'done') return this.#portions(outcome.usage);
+    const saidSomething = this.firstMs !== undefined || this.counted !== undefined;
+    return saidSomething ? this.#portions(outcome.usage) : [...this.earlier];
+  }
+
+  /** The same of a reply that others go on with. Nothing of a body was said: they begin it again. */
+  get meteredSoFar(): Portion[] | undefined {
+    if (this.mode === 'body') return [];
+    return this.metered({ status: 'cancelled', units: this.writer.units.length, usage: this.usage });
+  }
+
+  #portions(usage: Usage | undefined): Portion[] | undefined {
+    if (this.earlier === undefined) return undefined;
+    const portions = portionsOf(this.opened, this.writer.units, usage);
+    const last = portions.pop();
+    if (last === undefined) return portions;
+    const isAll = usage !== this.counted?.usage || this.counted?.isAll !== false;
+    return [...portions, isAll ? last : { ...last, uncounted: true }];
   }
 
   /** Mean gap between two units of this attempt, in ms; 0 before there is one. */

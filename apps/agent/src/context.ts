@@ -1,10 +1,9 @@
 import type { Logger, Nats } from '@drover/runtime';
 import type { AgentId } from '@drover/schemas';
 import type { Config } from './config.ts';
+import type { Engine, Watch } from './engine.ts';
 import type { Backend } from './llama/describe.ts';
-import type { LlamaHttp } from './llama/http.ts';
 import type { Meter } from './llama/meter.ts';
-import type { HealthWatch } from './llama/watch.ts';
 import type { Metrics } from './metrics.ts';
 import type { SaidLately } from './nats/said-lately.ts';
 import type { Running } from './running.ts';
@@ -16,9 +15,9 @@ export type Context = {
   readonly nats: Nats;
   readonly log: Logger;
   readonly metrics: Metrics;
-  readonly http: LlamaHttp;
+  readonly engine: Engine;
   readonly meter: Meter;
-  readonly watch: HealthWatch;
+  readonly watch: Watch;
   readonly running: Running;
   readonly saidLately: SaidLately;
 };

@@ -4,7 +4,6 @@ import type { Workplace } from './context.ts';
 import type { Call } from './core/call.ts';
 import type { Timings } from './core/finish.ts';
 import { BackendError } from './llama/backend-error.ts';
-import { generate } from './llama/generate.ts';
 
 /** How an attempt went: the request is over, or somebody else shall go on, or somebody else already does. */
 export type Ending =
@@ -22,19 +21,25 @@ export async function produce(place: Workplace, attempt: Attempt, call: Call): P
   let timings: Timings | undefined;
   try {
     attempt.signal.throwIfAborted();
-    const finished = await generate(place.http, {
-      call,
-      prior,
-      contextTokens: place.backend.model.contextTokens,
-      signal: attempt.signal,
-      onUnits: (units, promptTokens) => {
-        // Before the opening, which says it.
-        if (promptTokens !== undefined) attempt.promptTokens ??= Math.max(0, promptTokens - prior.length);
-        const ttftMs = heard(place, attempt, units.length);
-        metered.said(units.length, ttftMs);
-        attempt.writer.push(units);
+    const finished = await place.engine.generate(
+      {
+        call,
+        prior,
+        contextTokens: place.backend.model.contextTokens,
+        signal: attempt.signal,
+        onCounted: (counted) => {
+          attempt.counted = counted;
+        },
+        onUnits: (units, promptTokens) => {
+          // Before the opening, which says it.
+          if (promptTokens !== undefined) attempt.promptTokens ??= Math.max(0, promptTokens - prior.length);
+          const ttftMs = heard(place, attempt, units.length);
+          metered.said(units.length, ttftMs);
+          attempt.writer.push(units, attempt.counted?.usage);
+        },
       },
-    });
+      attempt.job,
+    );
     timings = finished.timings;
     open(place, attempt);
     const { finish, usage } = finished;
@@ -76,12 +81,13 @@ function open({ backend }: Workplace, { job, opened, writer, receivedMs }: Attem
 }
 
 async function endingOf(place: Workplace, attempt: Attempt, error: unknown): Promise<Ending> {
-  if (attempt.stopped) return stoppedEnding(attempt, attempt.stopped);
+  if (attempt.stopped) return stoppedEnding(attempt, attempt.stopped, place.engine.name);
   if (!(error instanceof BackendError)) throw error;
   const { refusal } = error;
   if (refusal.kind === 'refused') {
     return { kind: 'ended', outcome: { status: 'failed', ...soFar(attempt), ...pick(refusal) } };
   }
+  if (refusal.kind === 'limited') return { kind: 'released', reason: 'limited', message: refusal.message };
   // Ask at once whether it is gone, before this slot takes the next job.
   await place.watch.check();
   const reason = refusal.kind === 'down' ? 'backend-down' : 'backend-failed';
@@ -93,7 +99,7 @@ const pick = ({ code, message }: Extract<BackendError['refusal'], { kind: 'refus
   message,
 });
 
-function stoppedEnding(attempt: Attempt, reason: StopReason): Ending {
+function stoppedEnding(attempt: Attempt, reason: StopReason, name: string): Ending {
   switch (reason) {
     case 'cancelled':
       return { kind: 'ended', outcome: { status: 'cancelled', ...soFar(attempt) } };
@@ -110,7 +116,7 @@ function stoppedEnding(attempt: Attempt, reason: StopReason): Ending {
     case 'drain':
       return { kind: 'released', reason: 'draining', message: 'the agent is stopping' };
     case 'stalled':
-      return { kind: 'released', reason: 'backend-failed', message: 'llama.cpp stopped in mid-answer' };
+      return { kind: 'released', reason: 'backend-failed', message: `${name} stopped in mid-answer` };
     case 'superseded':
       return { kind: 'lost' };
   }

@@ -1,13 +1,14 @@
+import { readMetered } from '@drover/runtime';
 import { type Job, jobConsumer, subjects } from '@drover/schemas';
 import type { JsMsg } from '@nats-io/jetstream';
 import { Attempt } from './attempt.ts';
 import type { Workplace } from './context.ts';
-import { type Call, planCall } from './core/call.ts';
+import type { Call } from './core/call.ts';
 import { continuationOf } from './core/continuation.ts';
 import { liveFlush, quietFlush } from './core/flush.ts';
 import { judge, type Verdict } from './core/ownership.ts';
 import { RequestEvents } from './nats/events.ts';
-import { readHistory } from './nats/history.ts';
+import { History } from './nats/history.ts';
 import { ReplyWriter } from './nats/reply-writer.ts';
 import { type Ending, produce, soFar } from './produce.ts';
 import { endExhausted, type Settled, settle } from './settle.ts';
@@ -27,6 +28,8 @@ export async function runJob(place: Workplace, message: JsMsg, job: Job): Promis
   if (await runsHere(place, events, job)) return { kind: 'leave', outcome: 'runs-here' };
   // A first delivery of a first attempt has no history, unless something went wrong: the claim will tell.
   const fresh = job.attempt === 1 && message.info.deliveryCount === 1;
+  const history = new History(place.nats, job.request.tenant, job.request.id);
+  if (!fresh) history.prepare();
   let last = fresh ? null : await events.last();
   for (let turn = 0; turn < turnsMax; turn++) {
     const verdict = judge(job, last);
@@ -34,7 +37,7 @@ export async function runJob(place: Workplace, message: JsMsg, job: Job): Promis
     const settled =
       verdict.kind === 'exhausted'
         ? await endExhausted(place, events, message, job, verdict)
-        : await tryOnce(place, events, message, job, verdict, receivedMs);
+        : await tryOnce(place, events, message, job, verdict, receivedMs, history);
     if (settled !== 'contended') return settled;
     last = await events.last();
     if (last?.event.state === 'running' && performance.now() - receivedMs > ackWaitMs) {
@@ -64,8 +67,9 @@ async function tryOnce(
   job: Job,
   claim: Claim,
   receivedMs: number,
+  history: History,
 ): Promise<Settled | 'contended'> {
-  const call = planCall(job.request);
+  const call = place.engine.plan(job.request);
   const attempt = new Attempt({
     job,
     number: claim.attempt,
@@ -79,12 +83,12 @@ async function tryOnce(
   try {
     const claiming = claimAttempt(place, attempt, claim);
     const ending = claim.prior
-      ? await takeOver(place, attempt, call, claiming)
+      ? await takeOver(place, attempt, call, claiming, history)
       : await produceWhile(place, attempt, call, claiming);
     if (ending === 'contended' || attempt.fence === undefined) return 'contended';
     return await settle(place, attempt, attempt.fence, ending);
   } finally {
-    if (attempt.writer.isComplete) place.saidLately.keep(attempt.writer);
+    if (attempt.writer.isComplete) place.saidLately.keep(attempt);
     else attempt.writer.mute();
     place.running.delete(attempt);
   }
@@ -123,12 +127,14 @@ async function takeOver(
   attempt: Attempt,
   call: Call,
   claiming: Promise<boolean>,
+  history: History,
 ): Promise<Ending | 'contended'> {
   if (!(await claiming) || attempt.fence === undefined) return 'contended';
   const { tenant, id } = attempt.job.request;
-  const replies = await readHistory(place.nats, tenant, id, attempt.fence);
+  const replies = await history.upTo(attempt.fence);
   const continuation = continuationOf(replies, { mode: call.mode, modelHash: place.backend.model.hash });
-  if (continuation.kind !== 'start') attempt.earlier = continuation.earlier;
+  if (continuation.kind !== 'start')
+    attempt.earlier = continuation.earlier ?? (await readMetered(place.nats, tenant, id));
   switch (continuation.kind) {
     case 'impossible':
       return {

@@ -44,6 +44,7 @@ export async function settle(
 async function commit(place: Workplace, attempt: Attempt, fence: number, outcome: Outcome): Promise<Settled> {
   attempt.writer.flush();
   await confirmStored(place.nats, attempt, fence);
+  const metered = attempt.metered(outcome);
   const event = {
     v: 1,
     state: 'ended',
@@ -51,13 +52,20 @@ async function commit(place: Workplace, attempt: Attempt, fence: number, outcome
     atMs: Date.now(),
     outcome,
     ...accountOf(attempt.job.request),
-    metered: attempt.metered(outcome),
+    ...(metered === undefined ? {} : { metered }),
+    ...ttftOf(attempt),
   } as const;
   if ((await attempt.events.write(event, fence)) === null) return lost(place, attempt);
   attempt.writer.end(outcome);
   countTokens(place.metrics, outcome.usage);
   place.metrics.duration.observe((performance.now() - attempt.receivedMs) / 1_000);
   return { kind: 'ack', outcome: outcome.status === 'failed' ? outcome.code : outcome.status };
+}
+
+/** The client's first token is this attempt's only if no other has said anything; slices of a body are no tokens. */
+function ttftOf({ mode, earlier, firstMs, receivedMs }: Attempt): { ttftMs?: number } {
+  if (mode === 'body' || earlier?.length !== 0 || firstMs === undefined) return {};
+  return { ttftMs: Math.max(0, firstMs - receivedMs) };
 }
 
 async function release(
@@ -68,6 +76,7 @@ async function release(
 ): Promise<Settled> {
   // Before the event: who goes on from here reads what was said only after it has claimed.
   attempt.writer.flush();
+  const metered = attempt.meteredSoFar;
   const written = await attempt.events.write(
     {
       v: 1,
@@ -77,6 +86,7 @@ async function release(
       atMs: Date.now(),
       reason,
       message,
+      ...(metered === undefined ? {} : { metered }),
     },
     fence,
   );

@@ -18,6 +18,7 @@ const open = (f: number, i: number, change: Partial<Extract<Reply, { k: 'open' }
   modelHash: 'h',
   queueMs: 0,
   backendMs: 0,
+  promptTokens: 0,
   ...change,
 });
 const saidBefore = (completionTokens: number) => [
@@ -34,7 +35,9 @@ test('nothing said is a fresh start, even after a claim or an opening', () => {
 
 test('a reply whose beginning is lost is not continued', () => {
   const tail = messagesOf(units(4), 10, 1);
-  assert.equal(continuationOf(tail, mine).kind, 'impossible');
+  const lost = continuationOf(tail, mine);
+  assert.equal(lost.kind, 'impossible');
+  assert.equal(lost.kind === 'impossible' && lost.earlier, undefined, 'who said what is made up');
   assert.equal(continuationOf([open(1, 0), ...tail], mine).kind, 'impossible');
   assert.equal(continuationOf([open(2, 10)], mine).kind, 'impossible');
 });
@@ -74,4 +77,12 @@ test('a replaced owner that goes on talking changes nothing', () => {
     units: units(3),
     earlier: saidBefore(3),
   });
+});
+
+test('tokens that were said are not followed by a whole body: a provider would say another answer', () => {
+  const said = [open(1, 0), ...messagesOf(units(2), 0, 1)];
+  assert.equal(continuationOf(said, { mode: 'body', modelHash: 'theirs' }).kind, 'impossible');
+  assert.equal(continuationOf([open(1, 0)], { mode: 'body', modelHash: 'theirs' }).kind, 'start');
+  const body: Reply[] = [open(1, 0, { mode: 'body' }), { v: 1, k: 'body', f: 1, i: 0, t: '{' }];
+  assert.equal(continuationOf(body, { mode: 'body', modelHash: 'theirs' }).kind, 'start');
 });

@@ -55,3 +55,10 @@ test('no request is claimed more often than allowed, whoever counts', () => {
   const verdict = judge(jobOf(maxAttempts + 1), last(released(maxAttempts), 'there'));
   assert.ok(verdict.kind === 'exhausted' && verdict.message.includes('bye'));
 });
+
+test('what the limit of a provider sent back to the same cluster was no attempt; to another one it was', () => {
+  const limited = { ...released(maxAttempts), reason: 'limited' };
+  const again = judge(jobOf(1), last(limited));
+  assert.ok(again.kind === 'claim' && again.attempt === maxAttempts && again.prior);
+  assert.equal(judge(jobOf(maxAttempts), last(limited, 'there')).kind, 'exhausted');
+});

@@ -26,7 +26,9 @@ export function judge(job: Job, last: LastEvent | null): Verdict {
   const { event, seq } = last;
   if (event.state === 'ended') return { kind: 'drop', why: 'ended' };
   if (event.attempt > job.attempt && last.writer !== job.cluster) return { kind: 'drop', why: 'superseded' };
-  const attempt = Math.max(job.attempt, event.attempt + 1);
+  // What a provider's limit sent back to this very cluster was no try.
+  const isLimited = event.state === 'released' && event.reason === 'limited' && last.writer === job.cluster;
+  const attempt = Math.max(job.attempt, event.attempt + (isLimited ? 0 : 1));
   if (attempt <= maxAttempts) return { kind: 'claim', attempt, expect: seq, prior: true };
   const reason = event.state === 'released' ? `: ${event.message}` : '';
   return {

@@ -5,10 +5,12 @@ import type { FailureCode } from '@drover/schemas';
  * - `refused`: it will never answer this request; the client is told.
  * - `down`: it was not there to be asked; the request is given back and nobody is blamed.
  * - `failed`: it broke while it was at it; the request is given back.
+ * - `limited`: a provider takes no more for a while; the request is given back and nobody is blamed.
  */
 export type Refusal =
   | { readonly kind: 'refused'; readonly code: FailureCode; readonly message: string }
-  | { readonly kind: 'down' | 'failed'; readonly message: string };
+  | { readonly kind: 'down' | 'failed'; readonly message: string }
+  | { readonly kind: 'limited'; readonly message: string; readonly retryAfterMs: number };
 
 /** Pure. Reads an error answer. `error` is what llama.cpp says in `{"error": …}`, if it said that. */
 export function refusalOf(

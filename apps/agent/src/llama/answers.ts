@@ -72,3 +72,14 @@ export const modelsAnswer = z.object({
 });
 
 export const slotsAnswer = z.array(z.object({ is_processing: z.boolean() }));
+
+/** The same with what a slot has used of the request that it runs; absent where this llama.cpp does not tell. */
+export const slotsDetail = z.array(
+  z.object({
+    is_processing: z.boolean(),
+    n_prompt_tokens_processed: z.int().optional(),
+    n_prompt_tokens_cache: z.int().optional(),
+    params: z.object({ seed: z.number().optional() }).optional(),
+    next_token: z.array(z.object({ n_decoded: z.int().optional() })).optional(),
+  }),
+);

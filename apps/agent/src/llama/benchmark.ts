@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Call } from '../core/call.ts';
 import type { Finished } from '../core/finish.ts';
 import { slotsAnswer } from './answers.ts';
+import { BackendError } from './backend-error.ts';
 import type { Backend } from './describe.ts';
 import { generate } from './generate.ts';
 import type { LlamaHttp } from './http.ts';
@@ -25,6 +26,8 @@ const idleMaxMs = 3_000;
  * The first figures of a backend that has just started: one reply alone, then one in every slot. They are measured
  * like any other reply. Somebody else at work on this backend spoils them a little: that is waited out for a moment,
  * but a poor figure, which the first jobs correct, is better than none.
+ *
+ * @throws BackendError when there is no figure in the end, or the backend broke
  */
 export async function benchmark(http: LlamaHttp, backend: Backend, meter: Meter): Promise<void> {
   const giveUpMs = performance.now() + idleMaxMs;
@@ -36,15 +39,21 @@ export async function benchmark(http: LlamaHttp, backend: Backend, meter: Meter)
   // On a machine that is busy with other things one reply may be too short for a figure; what it showed is not lost.
   for (let round = 0; round < aloneRoundsMax; round++) {
     await say(alone.words, alone.tokens, AbortSignal.timeout(aloneMs));
-    const { rates } = meter.figures;
-    if (rates?.prefillTps !== undefined && rates.decode.length > 0) break;
+    if (isMeasured(meter)) break;
   }
+  // Nobody could ever choose it, and no job would come to measure it by.
+  if (!isMeasured(meter)) throw new BackendError({ kind: 'down', message: 'too slow to be measured' });
   const { slots } = backend;
   if (slots === 1) return;
   const leftMs = Math.max(togetherMinMs, totalMs - (performance.now() - startedMs));
   const signal = AbortSignal.timeout(Math.round(leftMs));
   const tokens = Math.max(together.tokensMin, Math.ceil(together.tokensOfAll / slots));
   await Promise.all(Array.from({ length: slots }, () => say(together.words, tokens, signal)));
+}
+
+function isMeasured(meter: Meter): boolean {
+  const { rates } = meter.figures;
+  return rates?.prefillTps !== undefined && rates.decode.length > 0;
 }
 
 async function isIdle(http: LlamaHttp): Promise<boolean> {

@@ -1,6 +1,7 @@
 import type { Unit } from '@drover/schemas';
 import { z } from 'zod';
-import { type Finished, type OpenAiUsage, sumUsage } from '../core/finish.ts';
+import { countedInChunks } from '../core/counted.ts';
+import { type Finished, type OpenAiUsage, sumUsage, type Timings } from '../core/finish.ts';
 import { refusalOf } from '../core/refusal.ts';
 import { errorAnswer, openAiChunk } from './answers.ts';
 import { BackendError } from './backend-error.ts';
@@ -18,19 +19,25 @@ export async function readDeltas(
   generation: Generation,
 ): Promise<Finished> {
   const usages: OpenAiUsage[] = [];
+  const choices = typeof call.body.n === 'number' ? call.body.n : 1;
+  // A chunk is no token: a call of a tool may come in pieces or late.
+  const body = { ...call.body, timings_per_token: true };
+  const latest = new Map<number, Timings>();
   let finish: string | undefined;
   let timings: Finished['timings'];
   let done = false;
-  await http.stream(call.path, call.body, generation.signal, (events) => {
+  await http.stream(call.path, body, generation.signal, (events) => {
     const units: Unit[] = [];
     for (const data of events) {
       if (data === '[DONE]') done = true;
-      else take(parseChunk(data), units);
+      // What llama.cpp says first of a completion with several prompts.
+      else if (data !== 'null') take(parseChunk(data), units);
     }
+    const counted = countedInChunks(latest, choices);
+    if (counted) generation.onCounted?.(counted);
     if (units.length > 0) generation.onUnits(units);
   });
   if (!done) throw new BackendError({ kind: 'failed', message: 'llama.cpp: the answer broke off' });
-  const choices = typeof call.body.n === 'number' ? call.body.n : 1;
   return { finish: finish ?? 'stop', usage: sumUsage(usages, choices), timings };
 
   function take(chunk: z.infer<typeof openAiChunk>, units: Unit[]): void {
@@ -38,6 +45,8 @@ export async function readDeltas(
     const first = chunk.choices.find((choice) => (choice.index ?? 0) === 0);
     finish = first?.finish_reason ?? finish;
     timings = chunk.timings ?? timings;
+    const index = chunk.choices[0]?.index ?? 0;
+    if (chunk.timings && chunk.choices.length > 0) latest.set(index, chunk.timings);
     if (chunk.usage) usages.push(chunk.usage);
   }
 }

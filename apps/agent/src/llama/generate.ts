@@ -1,5 +1,6 @@
 import type { Unit } from '@drover/schemas';
 import { type Call, completionBody } from '../core/call.ts';
+import type { Counted } from '../core/counted.ts';
 import type { Finished } from '../core/finish.ts';
 import { templateAnswer, tokenizeAnswer } from './answers.ts';
 import { readBody } from './body.ts';
@@ -17,6 +18,8 @@ export type Generation = {
   readonly contextTokens: number;
   readonly signal: AbortSignal;
   readonly onUnits: OnUnits;
+  /** What llama.cpp has counted of a `deltas` answer, before its units; of a `body` that is broken off, before that. */
+  readonly onCounted?: (counted: Counted) => void;
 };
 
 /**

@@ -35,6 +35,7 @@ class TokenReader {
   readonly #generation: Generation;
   #state = noTokens;
   #last: LastChunk | undefined;
+  #promptTokens: number | undefined;
   /** Events behind an unanswered question; undefined when there is none. */
   #queue: CompletionEvent[] | undefined;
   #asking: Promise<void> = Promise.resolve();
@@ -50,13 +51,12 @@ class TokenReader {
       return;
     }
     const units: Unit[] = [];
-    let promptTokens: number | undefined;
     for (const [index, event] of events.entries()) {
       if ('error' in event) throw new BackendError(refusalOf(statusOf(event.error.code), event.error));
       const step = event.stop ? takeEnd(this.#state, event.stop_type) : takeChunk(this.#state, event);
       this.#state = step.state;
       if (event.stop) this.#last = event;
-      promptTokens = event.tokens_evaluated;
+      this.#promptTokens = event.tokens_evaluated;
       units.push(...step.units);
       if (step.need) {
         this.#queue = [...events.slice(index + 1)];
@@ -66,7 +66,7 @@ class TokenReader {
         break;
       }
     }
-    if (units.length > 0) this.#generation.onUnits(units, promptTokens);
+    if (units.length > 0) this.#generation.onUnits(units, this.#promptTokens);
   }
 
   /** The last event, once everything before it was handed on. */
@@ -78,7 +78,7 @@ class TokenReader {
 
   async #ask(need: Need): Promise<void> {
     const units = await this.#resolve(need);
-    if (units.length > 0) this.#generation.onUnits(units);
+    if (units.length > 0) this.#generation.onUnits(units, this.#promptTokens);
     const behind = this.#queue ?? [];
     this.#queue = undefined;
     this.take(behind);

@@ -1,4 +1,4 @@
-import type { OpenReply, Outcome, Reply, Unit } from '@drover/schemas';
+import type { OpenReply, Outcome, Reply, Unit, Usage } from '@drover/schemas';
 import { type FlushPolicy, flushDelayMs } from '../core/flush.ts';
 import { messagesOf } from '../core/messages.ts';
 
@@ -19,6 +19,7 @@ export class ReplyWriter {
   #fence: number | undefined;
   #opening: Opening | undefined;
   #outcome: Outcome | undefined;
+  #counted: Usage | undefined;
   /** Units that other owners said, and that this one has said too. */
   #from = 0;
   #said = 0;
@@ -66,9 +67,13 @@ export class ReplyWriter {
     this.#opening ??= opening;
   }
 
-  /** Takes units, and says them when they are due. `open` has to come first. */
-  push(units: readonly Unit[]): void {
+  /**
+   * Takes units, and says them when they are due. `open` has to come first.
+   * @param counted what llama.cpp had counted by the last of them, where units are no tokens
+   */
+  push(units: readonly Unit[], counted?: Usage): void {
     if (this.#silent) return;
+    this.#counted = counted;
     // Not `push(...units)`: a long answer has more slices than a call may have arguments.
     for (const unit of units) this.#units.push(unit);
     this.#schedule();
@@ -82,7 +87,7 @@ export class ReplyWriter {
     this.#openOnce();
     if (this.#said === this.#units.length) return;
     const waiting = this.#units.slice(this.#said);
-    for (const message of messagesOf(waiting, this.#said, this.#fence)) this.#say(message);
+    this.#sayUnits(messagesOf(waiting, this.#said, this.#fence));
     this.#said = this.#units.length;
     this.#lastMs = this.#nowMs();
   }
@@ -106,7 +111,7 @@ export class ReplyWriter {
     this.#say({ v: 1, k: 'claim', f });
     if (this.#opened && this.#opening) {
       this.#say({ v: 1, k: 'open', f, i: 0, ...this.#opening });
-      for (const message of messagesOf(this.#units.slice(0, this.#said), 0, f)) this.#say(message);
+      this.#sayUnits(messagesOf(this.#units.slice(0, this.#said), 0, f));
     }
     if (this.#outcome) this.#say({ v: 1, k: 'end', f, outcome: this.#outcome });
   }
@@ -132,7 +137,16 @@ export class ReplyWriter {
     else this.#timer ??= setTimeout(() => this.flush(), delayMs);
   }
 
+  #sayUnits(messages: readonly Reply[]): void {
+    const last = messages.length - 1;
+    for (const [index, message] of messages.entries())
+      this.#say(index === last && message.k === 'deltas' ? withCount(message, this.#counted) : message);
+  }
+
   #say(reply: Reply): void {
     this.#publish(JSON.stringify(reply));
   }
 }
+
+const withCount = (message: Extract<Reply, { k: 'deltas' }>, usage: Usage | undefined): Reply =>
+  usage === undefined ? message : { ...message, usage };

@@ -1,3 +1,4 @@
+import type { Attempt } from '../attempt.ts';
 import type { ReplyWriter } from './reply-writer.ts';
 
 /** Longer than three nats-servers need for an election (4 to 9 s) after one of them died. */
@@ -5,27 +6,33 @@ const keepMs = 15_000;
 
 /** Replies that are complete: whoever finds that some of it was not stored can still have it said again. */
 export class SaidLately {
-  readonly #writers = new Map<ReplyWriter, NodeJS.Timeout>();
+  readonly #attempts = new Map<Attempt, NodeJS.Timeout>();
 
   get all(): Iterable<ReplyWriter> {
-    return this.#writers.keys();
+    return [...this.#attempts.keys()].map(({ writer }) => writer);
+  }
+
+  /** The reply to this request, when it is one of these. */
+  find(tenant: string, id: string): ReplyWriter | undefined {
+    const isIt = ({ job: { request } }: Attempt) => request.tenant === tenant && request.id === id;
+    return [...this.#attempts.keys()].findLast(isIt)?.writer;
   }
 
   /** Keeps it for a while, and then mutes it. */
-  keep(writer: ReplyWriter): void {
-    const timer = setTimeout(() => this.#forget(writer), keepMs).unref();
-    this.#writers.set(writer, timer);
+  keep(attempt: Attempt): void {
+    const timer = setTimeout(() => this.#forget(attempt), keepMs).unref();
+    this.#attempts.set(attempt, timer);
   }
 
   forgetAll(): void {
-    for (const [writer, timer] of this.#writers) {
+    for (const [attempt, timer] of this.#attempts) {
       clearTimeout(timer);
-      this.#forget(writer);
+      this.#forget(attempt);
     }
   }
 
-  #forget(writer: ReplyWriter): void {
-    this.#writers.delete(writer);
-    writer.mute();
+  #forget(attempt: Attempt): void {
+    this.#attempts.delete(attempt);
+    attempt.writer.mute();
   }
 }
