@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { commonEnv, port, readEnv } from '@drover/runtime';
+import { commonEnv, durationMs, port, readEnv } from '@drover/runtime';
 import { clusterId, writers } from '@drover/schemas';
 import { z } from 'zod';
 
@@ -24,6 +24,23 @@ const clusterName = clusterId.refine(
   'this name is a reserved writer',
 );
 
+const whole = z.coerce.number().int().positive();
+
+/** How long and how much is kept; docs/operate.md says what each setting means to whom. */
+export const retentionEnv = {
+  REPLIES_KEPT_MINUTES: whole.default(10),
+  REPLIES_MAX_MIB: whole.default(512),
+  EVENTS_KEPT_HOURS: whole.default(24),
+  DECISIONS_KEPT_HOURS: whole.default(24),
+  DECISIONS_MAX_MIB: whole.default(1024),
+  LEDGER_KEPT_DAYS: whole.default(32),
+  DEAD_LETTERS_KEPT_DAYS: whole.default(7),
+  DEAD_LETTERS_MAX_MIB: whole.default(1024),
+  /** The longest that a request may take, as the ingress has it: what belongs to one must be kept for longer. */
+  DEADLINE_MAX_MS: durationMs.default(3_600_000),
+};
+export type RetentionEnv = Readonly<z.infer<z.ZodObject<typeof retentionEnv>>>;
+
 export const bootstrapConfig = (env: NodeJS.ProcessEnv) =>
   readEnv(
     {
@@ -39,6 +56,7 @@ export const bootstrapConfig = (env: NodeJS.ProcessEnv) =>
       POLICY_FILE: z.string().optional(),
       MODELS_FILE: z.string().optional(),
       PRICES_FILE: z.string().optional(),
+      ...retentionEnv,
     },
     env,
   );

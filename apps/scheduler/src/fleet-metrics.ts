@@ -15,6 +15,7 @@ export function observeFleet(metrics: SchedulerMetrics, state: State, nowMs: num
     metrics.usdPer1k,
     metrics.realisedUsdPer1k,
     metrics.usdPerHour,
+    metrics.usdPerMillion,
     metrics.priceStale,
     metrics.reportAge,
     metrics.residual,
@@ -30,7 +31,10 @@ export function observeFleet(metrics: SchedulerMetrics, state: State, nowMs: num
     metrics.breakerState.set({ cluster }, breakerStates[state.breaker(cluster, nowMs).state]);
     if (view.reportAgeMs !== undefined) metrics.reportAge.set({ cluster }, view.reportAgeMs / 1_000);
     if (tariff) {
-      metrics.usdPerHour.set({ cluster }, tariff.usdPerHour);
+      if (tariff.usdPerMillion) {
+        metrics.usdPerMillion.set({ cluster, kind: 'prompt' }, tariff.usdPerMillion.prompt);
+        metrics.usdPerMillion.set({ cluster, kind: 'output' }, tariff.usdPerMillion.output);
+      } else metrics.usdPerHour.set({ cluster }, tariff.usdPerHour);
       metrics.priceStale.set({ cluster }, isStale(tariff, nowMs) ? 1 : 0);
     }
     if (realisedUsdPer1k !== undefined) metrics.realisedUsdPer1k.set({ cluster }, realisedUsdPer1k);

@@ -2,6 +2,7 @@ import {
   connectNats,
   createLogger,
   createRegistry,
+  leaveNats,
   type Nats,
   redacted,
   runUntilSignal,
@@ -31,7 +32,7 @@ const server = await serveMetrics(registry, {
 runUntilSignal(log, async () => {
   server.close();
   await running?.stop();
-  await nats?.nc.drain();
+  if (nats) await leaveNats(nats);
 });
 
 nats = await connectNats(`scheduler-${config.SCHEDULER_ID}`, config, log);

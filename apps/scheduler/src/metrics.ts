@@ -26,6 +26,32 @@ export function createMetrics(registry: Registry) {
     ),
     decisions: counter('decisions_total', 'Decisions made', ['cluster', 'strategy', 'kind', 'rule']),
     rejections: counter('rejections_total', 'Clusters refused in recorded decisions', ['cluster', 'reason']),
+    turns: counter('experiment_decisions_total', 'Decisions by the policies of a switchback experiment', [
+      'experiment',
+      'policy',
+      'kind',
+    ]),
+    shadows: counter('shadow_decisions_total', 'Decisions that a shadow policy was asked about', [
+      'experiment',
+      'policy',
+      'result',
+    ]),
+    armRequests: counter('variant_requests_total', 'Requests that a variant gave to a model', [
+      'variant',
+      'model',
+    ]),
+    armEnded: counter('variant_ended_total', 'The same when they ended', ['variant', 'model', 'status']),
+    armTokens: counter('variant_output_tokens_total', 'Output tokens of variants', ['variant', 'model']),
+    armUsd: counter('variant_usd_total', 'Charged for requests of variants, where every price is known', [
+      'variant',
+      'model',
+    ]),
+    armTtft: histogram(
+      'variant_ttft_seconds',
+      'From the receipt of a job to its first token, as its agent saw it',
+      ['variant', 'model'],
+      secondsBuckets,
+    ),
     decisionSeconds: histogram('decision_seconds', 'Time to decide on one request', [], decisionBuckets),
     usdPer1k: gauge('usd_per_1k_tokens', 'Nominal price of 1,000 output tokens at capacity', ['cluster']),
     realisedUsdPer1k: gauge(
@@ -34,6 +60,7 @@ export function createMetrics(registry: Registry) {
       ['cluster'],
     ),
     usdPerHour: gauge('usd_per_hour', 'Price of one node', ['cluster']),
+    usdPerMillion: gauge('usd_per_million_tokens', "A provider's price per 10⁶ tokens", ['cluster', 'kind']),
     priceStale: gauge('price_stale', '1 when the price is past its time of validity', ['cluster']),
     residual: gauge('residual_ratio', 'Actual over predicted time of the last answers', ['cluster']),
     breakerState: gauge('breaker_state', '0 closed, 1 half-open, 2 open', ['cluster']),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { ClusterId } from '@drover/schemas';
+import { type ClusterId, experiment } from '@drover/schemas';
 import fc from 'fast-check';
 import { aPolicy, aReport, aTariff, aWaiting, cluster } from '../testing/builders.ts';
 import type { Waiting } from './core/types.ts';
@@ -166,4 +166,70 @@ test('a cluster that falls silent with jobs running has failed each of them, onc
   assert.equal(breaker.state, 'open');
   model.state.noteSilences(model.nowMs + 1_000);
   assert.deepEqual(model.state.breaker(aws, model.nowMs), breaker);
+});
+
+const startsAtMs = Date.parse('1970-01-01T00:10:00Z');
+const trial = experiment.parse({
+  v: 1,
+  name: 'trial',
+  switchback: {
+    policies: {
+      a: { v: 1, strategy: 'cluster-first', order: ['azure'] },
+      b: { v: 1, strategy: 'cluster-first', order: ['gcp'] },
+    },
+    seed: 1,
+    startsAt: '1970-01-01T00:10:00Z',
+    endsAt: '1970-01-01T01:10:00Z',
+    windowMs: 600_000,
+  },
+});
+
+test('while policies take turns each decides in its own time, and the active policy before and after', () => {
+  const model = new Model();
+  model.state.setExperiment({ value: trial, revision: 9 });
+  const decidedAt = (nowMs: number) => {
+    model.nowMs = nowMs;
+    for (const index of [0, 1, 2]) model.report(index, 2);
+    model.arrive();
+    model.planner.pass(nowMs);
+    const { cluster: chosen } = model.assigned.at(-1) ?? assert.fail();
+    model.progress(0, 'ended');
+    return { chosen, policy: model.state.policy };
+  };
+  assert.deepEqual(decidedAt(startsAtMs - 1).policy, { value: aPolicy({ bufferSlots: 0 }), revision: 1 });
+  const turns = [0, 1, 2, 3, 4, 5].map((window) => decidedAt(startsAtMs + window * 600_000));
+  for (const { chosen, policy } of turns) {
+    assert.equal(chosen, policy.turn?.policy === 'a' ? 'azure' : 'gcp');
+    assert.equal(policy.revision, 9);
+  }
+  assert.equal(turns.filter(({ policy }) => policy.turn?.policy === 'a').length, 3);
+  // A policy that is put in force meanwhile waits for the end of the experiment.
+  model.state.setPolicy({ value: aPolicy({ strategy: 'latency' }), revision: 10 });
+  assert.ok(model.state.policy.turn);
+  assert.equal(decidedAt(startsAtMs + 3_600_000).policy.revision, 10);
+});
+
+test('a policy that takes its turn finds no incumbents, and keeps its own while its time lasts', () => {
+  const { state } = new Model();
+  const seat = () => state.incumbents.set('m1', { cluster: cluster('aws'), sinceMs: 0 });
+  state.setExperiment({ value: trial, revision: 9 });
+  seat();
+  state.turn(startsAtMs);
+  assert.equal(state.incumbents.size, 0);
+  seat();
+  state.turn(startsAtMs + 599_999);
+  assert.equal(state.incumbents.size, 1);
+  state.setExperiment(undefined);
+  state.turn(startsAtMs + 599_999);
+  assert.equal(state.incumbents.size, 0);
+  assert.equal(state.policy.revision, 1);
+});
+
+test('without an experiment the time changes nothing of the policy', () => {
+  const { state } = new Model();
+  state.incumbents.set('m1', { cluster: cluster('aws'), sinceMs: 0 });
+  const { policy } = state;
+  state.turn(startsAtMs);
+  assert.equal(state.policy, policy);
+  assert.equal(state.incumbents.size, 1);
 });

@@ -31,6 +31,7 @@ export class Planner {
   /** One planning pass over everything that waits. */
   pass(nowMs: number): void {
     const state = this.#state;
+    state.turn(nowMs);
     if (state.queue.size === 0) return;
     const views = this.#views(nowMs);
     state.turns = planPass(
@@ -44,6 +45,7 @@ export class Planner {
 
   /** Refuses a newcomer that no cluster can ever take at once, however busy the fleet is. */
   screen(waiting: Waiting, nowMs: number): void {
+    this.#state.turn(nowMs);
     const views = this.#views(nowMs);
     if (!this.#hasFreeSlot(views)) this.#judge(waiting, views, nowMs);
   }

@@ -5,7 +5,7 @@ import { bootPatienceMs, isAdopted, supplyOf } from './core/supplies.ts';
 import { decideScaling, noDemand, type ScalingRules, type ScalingState } from './core/wake.ts';
 import type { SchedulerMetrics } from './metrics.ts';
 import { storeProfile } from './nats/profiles.ts';
-import { readWakes, removeWake, writeWake } from './nats/wakes.ts';
+import { readWakes, WakeWriter } from './nats/wakes.ts';
 import type { State } from './state.ts';
 
 const everyMs = 1_000;
@@ -24,6 +24,7 @@ export class Scaler {
   readonly #metrics: SchedulerMetrics;
   readonly #state: State;
   readonly #lease: Lease;
+  readonly #wakes: WakeWriter;
   #timer: NodeJS.Timeout | undefined;
   #turn: Promise<void> = Promise.resolve();
   #busy = false;
@@ -48,6 +49,7 @@ export class Scaler {
     this.#log = parts.log;
     this.#metrics = parts.metrics;
     this.#state = parts.state;
+    this.#wakes = new WakeWriter(parts.nats);
     this.#lease = new Lease({
       nats: parts.nats,
       log: parts.log,
@@ -86,6 +88,7 @@ export class Scaler {
     const nowMs = Date.now();
     await this.#learn(nowMs);
     await this.#adopt(token, nowMs);
+    await this.#letPausedGo(token, nowMs);
     await this.#renew(token, nowMs);
     const { scaling } = this.#state.policy.value;
     if (scaling) await this.#scale(scaling, token, nowMs);
@@ -141,11 +144,21 @@ export class Scaler {
   }
 
   async #adopt(token: number, nowMs: number): Promise<void> {
-    for (const cluster of this.#state.clusters()) {
+    for (const cluster of this.#state.nodeClusters()) {
+      if (this.#state.isPaused(cluster)) continue;
       const { nodes } = this.#state.view(cluster, nowMs);
       const wanted = this.#wanted(cluster, nowMs);
       if (!isAdopted(nodes, wanted, this.#releasedAtMs.get(cluster), nowMs)) continue;
       for (let node = wanted + 1; node <= nodes; node++) await this.#want(cluster, node, nowMs, token);
+    }
+  }
+
+  /** Nodes of a cluster that an operator has paused, once nothing runs there; also while the policy scales nothing. */
+  async #letPausedGo(token: number, nowMs: number): Promise<void> {
+    for (const cluster of this.#state.clusters()) {
+      if (!this.#state.isPaused(cluster) || this.#state.ledger.load(cluster) > 0) continue;
+      for (const node of this.#state.wanted.nodes(cluster, nowMs))
+        await this.#release(cluster, 'paused', token, nowMs, node);
     }
   }
 
@@ -160,8 +173,8 @@ export class Scaler {
 
   async #scale(rules: ScalingRules, token: number, nowMs: number): Promise<void> {
     const state = this.#state;
-    await this.#giveUpLate(nowMs);
-    const supplies = state.clusters().map((cluster) =>
+    await this.#giveUpLate(token, nowMs);
+    const supplies = state.nodeClusters().map((cluster) =>
       supplyOf(
         {
           candidate: state.candidate(state.view(cluster, nowMs), nowMs),
@@ -172,12 +185,12 @@ export class Scaler {
         rules,
       ),
     );
-    const jobs = state.ledger.size + (await this.#waiting());
+    const jobs = state.jobsForNodes() + (await this.#waiting());
     const { state: next, wake, release } = decideScaling(this.#scaling, supplies, jobs, rules, nowMs);
     this.#scaling = next;
     this.#metrics.demandSlots.set(next.demand);
     for (const cluster of wake) await this.#wake(cluster, jobs, token, nowMs);
-    for (const cluster of release) await this.#release(cluster, 'not needed', nowMs);
+    for (const cluster of release) await this.#release(cluster, 'not needed', token, nowMs);
   }
 
   async #wake(cluster: ClusterId, jobs: number, token: number, nowMs: number): Promise<void> {
@@ -188,10 +201,15 @@ export class Scaler {
     this.#log.info({ cluster, node, jobs, demand: this.#scaling.demand }, 'waking a node');
   }
 
-  async #release(cluster: ClusterId, why: string, nowMs: number): Promise<void> {
-    const node = this.#wanted(cluster, nowMs);
+  async #release(
+    cluster: ClusterId,
+    why: string,
+    token: number,
+    nowMs: number,
+    node = this.#wanted(cluster, nowMs),
+  ): Promise<void> {
     if (node === 0) return;
-    await removeWake(this.#nats, cluster, node);
+    if (!(await this.#wakes.remove(cluster, node, token, nowMs))) return;
     this.#state.wanted.forget(cluster, node);
     this.#pending.delete(`${cluster} ${node}`);
     this.#releasedAtMs.set(cluster, nowMs);
@@ -200,19 +218,19 @@ export class Scaler {
   }
 
   /** A node that does not come is not waited for, and its cluster is left alone for a while. */
-  async #giveUpLate(nowMs: number): Promise<void> {
+  async #giveUpLate(token: number, nowMs: number): Promise<void> {
     for (const { cluster, node } of [...this.#pending.values()]) {
       const sinceMs = this.#state.wanted.sinceMs(cluster, node) ?? nowMs;
       if (nowMs - sinceMs <= bootPatienceMs(this.#state.profiles.get(cluster))) continue;
       this.#failedAtMs.set(cluster, nowMs);
       this.#metrics.wakesFailed.inc({ cluster });
-      await this.#release(cluster, 'it did not start', nowMs);
+      await this.#release(cluster, 'it did not start', token, nowMs);
     }
   }
 
   async #want(cluster: ClusterId, node: number, sinceMs: number, token: number): Promise<boolean> {
     const wake = { v: 1, cluster, node, sinceMs } as const;
-    if (!(await writeWake(this.#nats, wake, token))) return false;
+    if (!(await this.#wakes.write(wake, token))) return false;
     this.#state.wanted.hear(wake, Date.now());
     return true;
   }

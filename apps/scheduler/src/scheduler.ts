@@ -1,5 +1,6 @@
 import { EventLog, type Logger, type Nats } from '@drover/runtime';
 import {
+  type AgentId,
   type Cancel,
   type ClusterId,
   clusterId,
@@ -19,6 +20,7 @@ import { expire, refuse } from './carry-out/end.ts';
 import type { Parts } from './carry-out/parts.ts';
 import { Recaller } from './carry-out/recall.ts';
 import { Underway } from './carry-out/underway.ts';
+import { withDeparture } from './core/fleet.ts';
 import { type Incoming, type Intake, takeIn } from './core/intake.ts';
 import { recalls } from './core/recall.ts';
 import { observeFleet } from './fleet-metrics.ts';
@@ -30,10 +32,13 @@ import { Reconciler } from './nats/reconcile.ts';
 import { publishWait } from './nats/waits.ts';
 import { Planner } from './planner.ts';
 import { State } from './state.ts';
+import { countArmEnded } from './trial-metrics.ts';
 
 /** Deadlines and the reasons to move a job are looked at this often; everything else happens when it is heard. */
 const tickMs = 100;
 const secondMs = 1_000;
+/** An agent whose connection has ended may come back over another; one that runs something then reports within this time. */
+const comeBackMs = 300;
 /** After JetStream did not answer, planning rests for this long. */
 const restMs = 500;
 /** Waiting requests that hear each second how long it will last: the others hear nothing, which is no promise broken. */
@@ -177,6 +182,7 @@ export class Scheduler {
       queue.remove(id);
       this.#held.ack(id);
       const assignment = ledger.ended(id, nowMs);
+      countArmEnded(this.#parts.metrics, assignment?.arm, event);
       this.state.learnFrom(event.outcome, cluster, assignment, nowMs);
     } else {
       const claim = { id, tenant, cluster, attempt: event.attempt, sinceMs: nowMs };
@@ -224,6 +230,18 @@ export class Scheduler {
     this.#held.ack(record.request);
   }
 
+  /** A nats-server says that the connection of an agent has ended. Its jobs move unless it is heard again very soon. */
+  onGone(cluster: ClusterId, agent: AgentId): void {
+    const departedAtMs = Date.now();
+    setTimeout(() => {
+      if (this.#stopped) return;
+      const nowMs = Date.now();
+      this.state.fleet = withDeparture(this.state.fleet, cluster, agent, departedAtMs, nowMs);
+      this.#recall(nowMs);
+      this.wake();
+    }, comeBackMs).unref();
+  }
+
   onCancel({ tenant, id }: Cancel): void {
     cancel(this.#parts, tenant, id);
   }
@@ -232,6 +250,7 @@ export class Scheduler {
 
   #tick(): void {
     const nowMs = Date.now();
+    this.state.turn(nowMs);
     if (!this.#mayAct(nowMs)) return;
     for (const waiting of this.state.queue.expired(nowMs))
       expire(this.#parts, waiting, this.#planner.consider(waiting, nowMs), nowMs);
@@ -283,7 +302,7 @@ export class Scheduler {
     const due = new Set<RequestId>();
     for (const recall of found) {
       due.add(recall.assignment.id);
-      if (!deaf || recall.reason === 'released') this.#recaller.recall(recall);
+      if (!deaf || recall.reason === 'released' || recall.reason === 'gone') this.#recaller.recall(recall);
     }
     for (const { id } of queue.moving()) if (!due.has(id)) queue.remove(id);
   }

@@ -1,7 +1,8 @@
-import type { Logger, Nats } from '@drover/runtime';
+import { type Logger, type Nats, untilThere } from '@drover/runtime';
 import type { SchedulerMetrics } from './metrics.ts';
 import { subscribeCancels } from './nats/cancels.ts';
 import { startDeadLetterWorker } from './nats/dead-letters.ts';
+import { subscribeDepartures } from './nats/departures.ts';
 import { subscribeEvents } from './nats/events.ts';
 import { watchProfiles } from './nats/profiles.ts';
 import { readLastReports, subscribeReports } from './nats/reports.ts';
@@ -20,7 +21,8 @@ export type RunningScheduler = {
 };
 
 /**
- * Connects a scheduler with everything it listens to: first what it must know (settings, fleet), then the requests.
+ * Connects a scheduler with everything it listens to: first what it must know (settings, fleet), then the requests. A JetStream
+ * that is away, or goes away meanwhile, is waited for.
  * @throws when streams, consumers or buckets are missing (bootstrap has not run)
  */
 export async function startScheduler(
@@ -43,6 +45,11 @@ export async function startScheduler(
         log.info({ strategy: state.policy.value.strategy, revision: state.policy.revision }, 'policy');
         scheduler.wake();
       },
+      onExperiment: (experiment) => {
+        state.setExperiment(experiment);
+        log.info({ experiment: experiment?.value.name, revision: experiment?.revision }, 'experiment');
+        scheduler.wake();
+      },
       onCatalogue: (catalogue) => {
         state.catalogue = catalogue;
       },
@@ -52,22 +59,26 @@ export async function startScheduler(
         scheduler.wake();
       },
       onCordon: (cluster, cordon) => {
-        state.setCordon(cluster, cordon?.reason);
+        state.setCordon(cluster, cordon);
         log.info({ cluster, cordon }, cordon ? 'cluster closed' : 'cluster open');
         scheduler.wake();
       },
     },
     log,
   );
-  await ensureVolatileStreams(nats);
+  const there = <T>(what: string, action: () => Promise<T>) => untilThere(nats, log, what, action);
+  await there('memory streams', () => ensureVolatileStreams(nats));
   subscribeReports(nats, onReport, log);
   subscribeEvents(nats, (event) => scheduler.onEvent(event), log);
+  subscribeDepartures(nats, (cluster, agent) => scheduler.onGone(cluster, agent), log);
   subscribeCancels(nats, (cancel) => scheduler.onCancel(cancel), log);
   decisions.subscribe((record) => scheduler.onDecision(record), log);
-  await readLastReports(nats, onReport);
-  const profiles = await watchProfiles(nats, (profile) => state.profiles.set(profile.cluster, profile), log);
+  await there('last reports', () => readLastReports(nats, onReport));
+  const profiles = await there('profiles', () =>
+    watchProfiles(nats, (profile) => state.profiles.set(profile.cluster, profile), log),
+  );
   subscribeWakes(nats, (wake) => state.wanted.hear(wake, Date.now()), log);
-  for (const wake of await readWakes(nats)) state.wanted.hear(wake, Date.now());
+  for (const wake of await there('wakes', () => readWakes(nats))) state.wanted.hear(wake, Date.now());
 
   const whenBack = () => {
     scheduler.onConnected();
@@ -78,24 +89,28 @@ export async function startScheduler(
   };
   nats.onReconnect(whenBack);
   scheduler.start();
-  const deadLetters = await startDeadLetterWorker(nats, (reason) => metrics.deadLetters.inc({ reason }), log);
-  const settler = await startSettler(
-    nats,
-    {
-      onSettled: ({ status, portions }) => {
-        metrics.settled.inc({ status });
-        for (const { cluster, usd } of portions) metrics.settledUsd.inc({ cluster }, usd ?? 0);
+  const deadLetters = await there('dead letters', () =>
+    startDeadLetterWorker(nats, (reason) => metrics.deadLetters.inc({ reason }), log),
+  );
+  const settler = await there('settlement', () =>
+    startSettler(
+      nats,
+      {
+        onSettled: ({ status, portions }) => {
+          metrics.settled.inc({ status });
+          for (const { cluster, usd } of portions) metrics.settledUsd.inc({ cluster }, usd ?? 0);
+        },
+        onTrouble: (error) => {
+          metrics.settleRetries.inc();
+          log.warn({ error: String(error) }, 'request not settled, will be tried again');
+        },
       },
-      onTrouble: (error) => {
-        metrics.settleRetries.inc();
-        log.warn({ error: String(error) }, 'request not settled, will be tried again');
-      },
-    },
-    log,
+      log,
+    ),
   );
   const scaler = new Scaler({ nats, log, metrics, state, schedulerId });
   scaler.start();
-  const requests = await consumeRequests(nats, (message) => scheduler.onRequest(message));
+  const requests = await consumeRequests(nats, (message) => scheduler.onRequest(message), log);
 
   return {
     scheduler,

@@ -1,8 +1,9 @@
 import {
   type Catalogue,
   type ClusterId,
+  type Cordon,
+  type Experiment,
   type Outcome,
-  type Policy,
   type Profile,
   policy as policySchema,
   type Report,
@@ -14,16 +15,18 @@ import { noTurns, type Turns } from './core/bands.ts';
 import { admission, type Breaker, closedBreaker, observe, passTime } from './core/breaker.ts';
 import { estimateTokens } from './core/estimate.ts';
 import { type Fleet, unheard, viewOf, withoutGone, withReport } from './core/fleet.ts';
-import { type Assignment, Ledger } from './core/ledger.ts';
+import { type Assignment, Ledger, type PromptGuess } from './core/ledger.ts';
 import { OutputLengths } from './core/output-lengths.ts';
 import { PrefixIndex } from './core/prefix-index.ts';
+import { isGuessed, PromptLengths } from './core/prompt-lengths.ts';
 import { WaitingQueue } from './core/queue.ts';
 import { Realised } from './core/realised.ts';
+import type { PolicyInForce } from './core/record.ts';
 import { Residuals } from './core/residuals.ts';
+import { Shadow } from './core/shadow.ts';
+import { policyAt } from './core/switchback.ts';
 import type { Ask, Candidate, ClusterView, Incumbent, TokenEstimate, Waiting } from './core/types.ts';
 import { startEtaMs, WantedNodes } from './core/wanted.ts';
-
-export type PolicyInForce = { readonly value: Policy; readonly revision: number };
 
 /** In force while LLM_POLICY holds none. */
 const builtInPolicy: PolicyInForce = { value: policySchema.parse({ v: 1, strategy: 'cost' }), revision: 0 };
@@ -33,6 +36,7 @@ export class State {
   readonly ledger = new Ledger();
   readonly queue = new WaitingQueue();
   readonly lengths = new OutputLengths();
+  readonly prompts = new PromptLengths();
   readonly residuals = new Residuals();
   readonly prefixes = new PrefixIndex();
   readonly realised = new Realised();
@@ -40,34 +44,66 @@ export class State {
   /** What was last measured of each cluster. */
   readonly profiles = new Map<ClusterId, Profile>();
   readonly incumbents = new Map<string, Incumbent>();
+  /** As of the last `turn`. */
   policy: PolicyInForce = builtInPolicy;
+  /** Present while a policy is asked that is not obeyed. */
+  shadow: Shadow | undefined;
   catalogue: Catalogue | undefined;
   turns: Turns = noTurns;
   fleet: Fleet = new Map();
+  #active: PolicyInForce = builtInPolicy;
+  #experiment: { readonly value: Experiment; readonly revision: number } | undefined;
   readonly #tariffs = new Map<ClusterId, Tariff>();
-  readonly #cordons = new Map<ClusterId, string>();
+  readonly #cordons = new Map<ClusterId, Cordon>();
   readonly #breakers = new Map<ClusterId, Breaker>();
   readonly #silenceNoted = new Set<ClusterId>();
 
   setPolicy(policy: PolicyInForce | undefined): void {
-    this.policy = policy ?? builtInPolicy;
+    this.#active = policy ?? builtInPolicy;
+    if (!this.policy.turn) this.policy = this.#active;
+  }
+
+  setExperiment(experiment: { readonly value: Experiment; readonly revision: number } | undefined): void {
+    this.#experiment = experiment;
+    const shadow = experiment?.value.shadow;
+    this.shadow = experiment && shadow ? new Shadow(experiment.value.name, shadow) : undefined;
+  }
+
+  /**
+   * Puts the policy in force whose time it is: that of the experiment, or the active one. A policy that takes its turn finds
+   * no incumbents: those of its predecessor would keep the traffic where that had it.
+   */
+  turn(nowMs: number): void {
+    const before = this.policy.turn;
+    const now = this.#experiment && policyAt(this.#experiment.value, nowMs);
+    if (!now && !before) return;
+    this.policy =
+      now && this.#experiment
+        ? { value: now.value, revision: this.#experiment.revision, turn: now.turn }
+        : this.#active;
+    if (before?.experiment !== now?.turn.experiment || before?.policy !== now?.turn.policy)
+      this.incumbents.clear();
   }
 
   setTariff(cluster: ClusterId, tariff: Tariff | undefined): void {
     const before = this.#tariffs.get(cluster);
     if (tariff) this.#tariffs.set(cluster, tariff);
     else this.#tariffs.delete(cluster);
-    if (before?.usdPerHour === tariff?.usdPerHour && before?.overheadFactor === tariff?.overheadFactor)
-      return;
+    if (pricesOf(before) === pricesOf(tariff)) return;
     // The dwell time keeps noise from moving traffic. A price is no noise: it counts from the next decision on.
     for (const [model, { cluster: seated }] of this.incumbents)
       this.incumbents.set(model, { cluster: seated, sinceMs: Number.MIN_SAFE_INTEGER });
   }
 
   /** Closes a cluster to new work, with the operator's reason, or opens it again. What it has it keeps. */
-  setCordon(cluster: ClusterId, reason: string | undefined): void {
-    if (reason === undefined) this.#cordons.delete(cluster);
-    else this.#cordons.set(cluster, reason);
+  setCordon(cluster: ClusterId, cordon: Cordon | undefined): void {
+    if (cordon === undefined) this.#cordons.delete(cluster);
+    else this.#cordons.set(cluster, cordon);
+  }
+
+  /** True while an operator wants no node of the cluster. */
+  isPaused(cluster: ClusterId): boolean {
+    return this.#cordons.get(cluster)?.paused === true;
   }
 
   hearReport(report: Report, receivedAtMs: number): void {
@@ -82,6 +118,29 @@ export class State {
   /** Clusters that have reported, and clusters at zero that have a price. */
   clusters(): ClusterId[] {
     return [...new Set([...this.fleet.keys(), ...this.#tariffs.keys()])];
+  }
+
+  /** Those with nodes that can be woken and let go: a provider has none. */
+  nodeClusters(): ClusterId[] {
+    return this.clusters().filter((cluster) => !this.#isProvider(cluster));
+  }
+
+  #isProvider(cluster: ClusterId): boolean {
+    return (
+      this.#tariffs.get(cluster)?.usdPerMillion !== undefined ||
+      [...(this.fleet.get(cluster)?.values() ?? [])].some(({ report }) => report.provider !== undefined)
+    );
+  }
+
+  /**
+   * Jobs that nodes should be there for. What is at a provider counts only where it is there for want of nodes: elsewhere
+   * it went there because that is cheaper.
+   */
+  jobsForNodes(): number {
+    const { strategy, providers } = this.policy.value;
+    if (strategy === 'own-first' || providers === 'fallback') return this.ledger.size;
+    const bought = this.clusters().filter((cluster) => this.#isProvider(cluster));
+    return this.ledger.size - bought.reduce((sum, cluster) => sum + this.ledger.load(cluster), 0);
   }
 
   view(cluster: ClusterId, nowMs: number): ClusterView {
@@ -116,7 +175,7 @@ export class State {
       view,
       load,
       ...(tariff ? { tariff } : {}),
-      ...(cordon === undefined ? {} : { cordon }),
+      ...(cordon === undefined ? {} : { cordon: cordon.reason }),
       breaker: admission(this.breaker(view.cluster, nowMs), load, nowMs),
       ...this.#learned(view.cluster, nowMs, prefix),
     };
@@ -147,8 +206,15 @@ export class State {
     }
   }
 
-  estimate({ request, promptTokens }: Waiting): TokenEstimate {
-    return estimateTokens(request, promptTokens, this.lengths.known(request.tenant, request.endpoint));
+  estimate({ request, model, promptTokens }: Waiting): TokenEstimate {
+    const prompt = this.prompts.estimate(request, model, promptTokens);
+    const lengths = this.lengths.known(request.tenant, request.endpoint);
+    return { ...estimateTokens(request, prompt.tokens, lengths), promptBasis: prompt.basis };
+  }
+
+  /** What the end of the request will teach about the lengths of prompts; undefined: nothing. */
+  guessOf({ request, model, promptTokens }: Waiting): PromptGuess | undefined {
+    return isGuessed(request) ? { model, tokens: promptTokens } : undefined;
   }
 
   ask(waiting: Waiting): Ask {
@@ -199,9 +265,17 @@ export class State {
     }
   }
 
-  #settle({ tenant, cluster, expected }: Assignment, usage: Usage, nowMs: number): void {
+  #settle(assignment: Assignment, usage: Usage, nowMs: number): void {
+    const { tenant, cluster, endpoint, expected, guess } = assignment;
     const { completionTokens, cachedTokens } = usage;
+    if (endpoint && guess) this.prompts.learn(guess.model, endpoint, guess.tokens, usage.promptTokens);
     this.realised.deliver(cluster, completionTokens);
+    const bought = this.#tariffs.get(cluster)?.usdPerMillion;
+    if (bought)
+      this.realised.spend(
+        cluster,
+        (usage.promptTokens * bought.prompt + completionTokens * bought.output) / 1_000_000,
+      );
     if (!expected) return;
     const correction = { prompt: 0, output: completionTokens - expected.outputTokens };
     this.queue.counters.charge(tenant, correction, this.weightOf(tenant));
@@ -221,3 +295,6 @@ export class State {
     }
   }
 }
+
+const pricesOf = (tariff: Tariff | undefined): string =>
+  JSON.stringify([tariff?.usdPerHour, tariff?.overheadFactor, tariff?.usdPerMillion]);

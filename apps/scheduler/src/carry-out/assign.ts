@@ -1,6 +1,7 @@
 import { type Job, streams } from '@drover/schemas';
 import { expectationOf } from '../core/expectation.ts';
 import { clusterUsdPer1kPrompt } from '../core/prompt-price.ts';
+import type { PolicyInForce } from '../core/record.ts';
 import type { Decision, TokenEstimate, Waiting } from '../core/types.ts';
 import { publishJob } from '../nats/assign.ts';
 import { deleteMessage } from '../nats/jobs.ts';
@@ -17,6 +18,10 @@ export function assign(parts: Parts, waiting: Waiting, decision: Assignment, now
   const { id, request, previous, traceparent } = waiting;
   const job = jobOf(waiting, decision, nowMs);
   const estimate = state.estimate(waiting);
+  const guess = state.guessOf(waiting);
+  const arm = waiting.arm ?? state.ledger.get(id)?.arm;
+  // It may be another one's turn when the job is stored.
+  const inForce = state.policy;
   state.queue.remove(id);
   state.ledger.reserve({
     id,
@@ -25,11 +30,13 @@ export function assign(parts: Parts, waiting: Waiting, decision: Assignment, now
     attempt: job.attempt,
     sinceMs: nowMs,
     endpoint: request.endpoint,
+    ...(arm ? { arm } : {}),
+    ...(guess ? { guess } : {}),
     expected: expectationOf(decision, estimate, nowMs),
   });
   underway.run(async () => {
     const result = await publishJob(nats, job, previous?.jobSeq ?? 0, traceparent);
-    if (result === 'stored') await onStored(parts, waiting, decision, estimate, nowMs);
+    if (result === 'stored') await onStored(parts, waiting, decision, estimate, inForce, nowMs);
     else if (result === 'exists') onExists(parts, waiting);
     else onFailed(parts, waiting, result.failed);
   });
@@ -40,6 +47,7 @@ async function onStored(
   waiting: Waiting,
   { cluster, rule, considered, basis }: Assignment,
   estimate: TokenEstimate,
+  inForce: PolicyInForce,
   decidedAtMs: number,
 ): Promise<void> {
   const { state, held, metrics, nats } = parts;
@@ -48,7 +56,7 @@ async function onStored(
   state.ledger.confirm(id, nowMs);
   held.ack(id);
   const verdict = { kind: 'assign', cluster, rule } as const;
-  recordDecision(parts, waiting, estimate, verdict, considered, decidedAtMs, basis);
+  recordDecision(parts, waiting, estimate, verdict, considered, inForce, decidedAtMs, basis);
   metrics.queueWait.observe({ band: request.priority }, Math.max(0, nowMs - arrivedAtMs) / 1_000);
   if (!previous) return;
   metrics.recalls.inc({ reason: previous.reason });

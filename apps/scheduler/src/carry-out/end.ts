@@ -25,8 +25,9 @@ export function refuse(
     rule: code,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   } as const;
-  recordDecision(parts, waiting, estimate, verdict, considered, nowMs, basis);
-  end(parts, waiting, { status: 'failed', code, message, units: 0 });
+  recordDecision(parts, waiting, estimate, verdict, considered, parts.state.policy, nowMs, basis);
+  const outcome = { status: 'failed', code, message, units: 0 } as const;
+  end(parts, waiting, retryAfterMs === undefined ? outcome : { ...outcome, retryAfterMs });
 }
 
 /** Its deadline passed while it waited. `considered` says why nobody took it. */

@@ -15,10 +15,15 @@ export const nominalUsdPer1k = (
   overheadFactor: number,
 ): number => (usdPerHour / (tokensPerSecond * secondsPerHour)) * overheadFactor * 1_000;
 
-/** The nominal price of a cluster at its capacity, or of an external provider; undefined while its price or its rate is unknown. */
+/**
+ * The nominal price of a cluster at its capacity, or a provider's own; undefined while its price or its rate is unknown.
+ * Where a provider reads dearer than it writes (embeddings, which write nothing) it is the price of reading: ceilings are on
+ * this figure, and must bound the whole charge.
+ */
 export function clusterUsdPer1k(view: ClusterView, tariff: Tariff | undefined): number | undefined {
-  if (tariff?.usdPerMillion) return tariff.usdPerMillion.output / 1_000;
-  if (!tariff || !view.rates || view.nodes === 0) return undefined;
+  if (tariff?.usdPerMillion)
+    return Math.max(tariff.usdPerMillion.output, tariff.usdPerMillion.prompt) / 1_000;
+  if (!tariff || view.provider || !view.rates || view.nodes === 0) return undefined;
   const capacity = decodeTps(view.rates.decode, slotsPerNode(view));
   if (capacity === undefined) return undefined;
   return nominalUsdPer1k(tariff.usdPerHour, capacity, tariff.overheadFactor);

@@ -26,7 +26,8 @@ function judge(ask: Ask, candidates: readonly Candidate[], context: Context): Ve
     consider(ask, candidate, context, largestContextTokens),
   );
   const feasible = considered.filter(isFeasible);
-  if (feasible.length > 0) return pick(safest(feasible, ask, context), considered, context);
+  if (feasible.length > 0)
+    return pick(safest(ownBefore(feasible, context), ask, context), considered, context);
 
   const leastBad = failOpen(considered);
   if (leastBad) return pick([leastBad], considered, context, 'breaker-failed-open');
@@ -89,6 +90,13 @@ function consider(
 }
 
 const isFeasible = (one: Considered): one is Feasible => !one.rejection && one.prediction !== undefined;
+
+/** Where providers are a fallback, they are there for what no cluster of our own can take now. */
+function ownBefore(feasible: readonly Feasible[], { policy }: Context): readonly Feasible[] {
+  if (policy.providers !== 'fallback') return feasible;
+  const own = feasible.filter(({ candidate: { view } }) => !view.provider);
+  return own.length > 0 ? own : feasible;
+}
 
 /** Those that make the deadline even if the answer is a long one; all of them when none does, or when nobody knows. */
 function safest(feasible: readonly Feasible[], ask: Ask, { policy, nowMs }: Context): readonly Feasible[] {

@@ -1,4 +1,4 @@
-import type { Policy, Request, Tariff } from '@drover/schemas';
+import type { Policy, Provider, Request, Tariff } from '@drover/schemas';
 import { marginalUsd, shareUsd, type Work } from './marginal.ts';
 import { type Lengths, priorOutputTokens } from './output-lengths.ts';
 import { decodeTps, slotsPerNode } from './rates.ts';
@@ -69,6 +69,7 @@ export function predict(
   tariff: Tariff | undefined,
   { residual, cachedTokens, idleSeconds }: Circumstances = plain,
 ): Prediction | undefined {
+  if (view.provider) return predictProvider(estimate, view, view.provider, load, tariff, residual);
   const { promptTokens, outputTokens, outputTokensHigh } = estimate;
   if (!tariff || !view.rates?.prefillTps || view.nodes === 0) return undefined;
   const concurrency = Math.min(slotsPerNode(view), Math.floor(load / view.nodes) + 1);
@@ -94,6 +95,44 @@ export function predict(
     tpotMs: tpotSeconds * 1_000,
     totalMs: totalSeconds * 1_000,
     totalHighMs: (ttftSeconds + outputTokensHigh * tpotSeconds) * 1_000,
+    marginalUsd: marginalUsd(tariff, work),
+    shareUsd: shareUsd(tariff, work),
+  };
+}
+
+/**
+ * What the request would get of a provider: its usual time to first token and its usual speed, whoever else is there, as
+ * long as it has a slot. It costs its tokens, and nothing else.
+ */
+function predictProvider(
+  { promptTokens, outputTokens, outputTokensHigh }: TokenEstimate,
+  { rates, slots }: ClusterView,
+  { ttftMs: usualMs }: Provider,
+  load: number,
+  tariff: Tariff | undefined,
+  residual: number,
+): Prediction | undefined {
+  if (!tariff?.usdPerMillion || usualMs === undefined) return undefined;
+  const tps = outputTokens === 0 ? Number.POSITIVE_INFINITY : decodeTps(rates?.decode ?? [], 1);
+  if (tps === undefined) return undefined;
+  const tpotMs = (residual * 1_000) / tps;
+  const ahead = Math.max(0, load + 1 - slots) / Math.max(1, slots);
+  const aloneMs = residual * usualMs;
+  const ttftMs = aloneMs + ahead * (aloneMs + outputTokens * tpotMs);
+  const totalMs = ttftMs + outputTokens * tpotMs;
+  const work: Work = {
+    nodeSeconds: 0,
+    idleSeconds: 0,
+    totalSeconds: totalMs / 1_000,
+    bootSeconds: 0,
+    promptTokens,
+    outputTokens,
+  };
+  return {
+    ttftMs,
+    tpotMs,
+    totalMs,
+    totalHighMs: ttftMs + outputTokensHigh * tpotMs,
     marginalUsd: marginalUsd(tariff, work),
     shareUsd: shareUsd(tariff, work),
   };

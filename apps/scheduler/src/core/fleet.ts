@@ -1,10 +1,15 @@
-import type { AgentId, ClusterId, Report, RequestId } from '@drover/schemas';
+import type { AgentId, ClusterId, Provider, Report, RequestId } from '@drover/schemas';
 import type { ClusterView, Rates } from './types.ts';
 
 /** An agent that says nothing for this long is gone, not late. */
 export const forgetAgentMs = 60_000;
 
-type Heard = { readonly report: Report; readonly receivedAtMs: number };
+type Heard = {
+  readonly report: Report;
+  readonly receivedAtMs: number;
+  /** Since when it is known that its connection has ended; absent until then, and again with its next report. */
+  readonly goneAtMs?: number;
+};
 
 /** The last report of every agent, by cluster, with the time of its receipt by the scheduler's own clock. */
 export type Fleet = ReadonlyMap<ClusterId, ReadonlyMap<AgentId, Heard>>;
@@ -16,6 +21,26 @@ export function withReport(fleet: Fleet, report: Report, receivedAtMs: number): 
   if (known && isLate(report, known.report)) return fleet;
   const heard = new Map(agents).set(report.agent, { report, receivedAtMs });
   return new Map(fleet).set(report.cluster, heard);
+}
+
+/** What was published before a connection ended may be heard this much after its end was. */
+const overtakenMs = 10;
+
+/**
+ * The fleet without the slots of an agent whose connection ended at `departedAtMs`, unless it has been heard again since. What
+ * it had said that it runs stays known.
+ */
+export function withDeparture(
+  fleet: Fleet,
+  cluster: ClusterId,
+  agent: AgentId,
+  departedAtMs: number,
+  nowMs: number,
+): Fleet {
+  const agents = fleet.get(cluster);
+  const known = agents?.get(agent);
+  if (known === undefined || known.receivedAtMs > departedAtMs + overtakenMs) return fleet;
+  return new Map(fleet).set(cluster, new Map(agents).set(agent, { ...known, goneAtMs: nowMs }));
 }
 
 const isLate = (report: Report, known: Report): boolean =>
@@ -40,13 +65,13 @@ export const unheard = (cluster: ClusterId): ClusterView => ({
   nodes: 0,
 });
 
-/** All agents of a cluster as one. Only agents heard within `staleMs` count. */
+/** All agents of a cluster as one. Only agents heard within `staleMs` count, unless they are known to be gone. */
 export function viewOf(fleet: Fleet, cluster: ClusterId, nowMs: number, staleMs: number): ClusterView {
   const agents = [...(fleet.get(cluster)?.values() ?? [])];
   if (agents.length === 0) return unheard(cluster);
   const newestMs = Math.max(...agents.map(({ receivedAtMs }) => receivedAtMs));
   const fresh = agents
-    .filter(({ receivedAtMs }) => nowMs - receivedAtMs <= staleMs)
+    .filter(({ receivedAtMs, goneAtMs }) => goneAtMs === undefined && nowMs - receivedAtMs <= staleMs)
     .map(({ report }) => report);
   const ready = fresh.filter(({ phase }) => phase === 'ready');
   // A cluster that is silent or starting keeps its model: what it cannot serve, it will not be able to serve later.
@@ -62,6 +87,22 @@ export function viewOf(fleet: Fleet, cluster: ClusterId, nowMs: number, staleMs:
     ...(model ? { model } : {}),
     ...(rates ? { rates } : {}),
     ...(boots.length > 0 ? { bootMs: Math.max(...boots) } : {}),
+    ...providerOf(ready.length > 0 ? ready : agents.map(({ report }) => report)),
+  };
+}
+
+/** Agents of one provider share its limits: what holds one back holds the cluster back when all its slots are taken. */
+function providerOf(reports: readonly Report[]): { readonly provider?: Provider } {
+  const told = reports.flatMap(({ provider }) => (provider ? [provider] : []));
+  const [first] = told;
+  if (!first) return {};
+  const ttfts = told.flatMap(({ ttftMs }) => (ttftMs === undefined ? [] : [ttftMs]));
+  const limit = told.find((one) => one.limit)?.limit;
+  return {
+    provider: {
+      ...(ttfts.length > 0 ? { ttftMs: ttfts.reduce((sum, ms) => sum + ms, 0) / ttfts.length } : {}),
+      ...(limit ? { limit } : {}),
+    },
   };
 }
 
@@ -70,13 +111,28 @@ function phaseOf(fresh: readonly Report[]): ClusterView['phase'] {
   return order.find((phase) => fresh.some((report) => report.phase === phase)) ?? 'silent';
 }
 
-/** The jobs that agents of the cluster said they run, each with the time when that was last heard, whatever its age. */
+/**
+ * The jobs that agents of the cluster said they run, each with the time when that was last heard, whatever its age. Agents
+ * that are gone run nothing.
+ */
 export function inFlightAt(fleet: Fleet, cluster: ClusterId): ReadonlyMap<RequestId, number> {
   const heard = new Map<RequestId, number>();
-  for (const { report, receivedAtMs } of fleet.get(cluster)?.values() ?? [])
-    for (const { id } of report.inFlight)
+  for (const { report, receivedAtMs, goneAtMs } of fleet.get(cluster)?.values() ?? [])
+    for (const { id } of goneAtMs === undefined ? report.inFlight : [])
       heard.set(id, Math.max(receivedAtMs, heard.get(id) ?? receivedAtMs));
   return heard;
+}
+
+/** What agents that are gone said that they ran, and when the last of them was found to be gone. */
+export function leftAt(
+  fleet: Fleet,
+  cluster: ClusterId,
+): { readonly jobs: ReadonlySet<RequestId>; readonly atMs: number } {
+  const gone = [...(fleet.get(cluster)?.values() ?? [])].filter(({ goneAtMs }) => goneAtMs !== undefined);
+  return {
+    jobs: new Set(gone.flatMap(({ report }) => report.inFlight.map(({ id }) => id))),
+    atMs: Math.max(Number.NEGATIVE_INFINITY, ...gone.map(({ goneAtMs = 0 }) => goneAtMs)),
+  };
 }
 
 /** The rates of one node: averages over the agents, weighted by how many tokens each figure rests on. */

@@ -42,6 +42,16 @@ test('a message that says something else than its subject is invalid', () => {
     assert.equal(takeIn(incoming(aRequest(), subject), models, 0).kind, 'invalid');
 });
 
+test('only on the subject of keyed requests may a message name an API key, and there it has to', () => {
+  const keyed = aRequest({ key: 'k1' });
+  const plain = takeIn(incoming(keyed), models, 0);
+  assert.match(plain.kind === 'invalid' ? plain.problem : '', /^key: only an ingress/);
+  const subject = 'llm.req.standard-keyed.t1.r1';
+  const intake = takeIn(incoming(keyed, subject), undefined, 0);
+  assert.equal(intake.kind === 'waiting' && intake.waiting.request.key, 'k1');
+  assert.equal(takeIn(incoming(aRequest(), subject), models, 0).kind, 'invalid');
+});
+
 test('no message makes it throw', () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.jsonValue()), (data) => {

@@ -1,4 +1,5 @@
 import {
+  type Arm,
   type Catalogue,
   type FailureCode,
   parseMessage,
@@ -6,11 +7,14 @@ import {
   request,
   requestIdOf,
   resolveModel,
+  subjectOfRequest,
+  subjects,
   tokenOf,
 } from '@drover/schemas';
 import { prefixOf } from './prefix.ts';
 import { promptTokens } from './prompt-tokens.ts';
 import type { Waiting } from './types.ts';
+import { armOf, variantNamed } from './variants.ts';
 
 /** A message of LLM_REQUESTS. */
 export type Incoming = {
@@ -34,8 +38,8 @@ export type Intake =
   | { readonly kind: 'invalid'; readonly problem: string };
 
 /**
- * Turns a message into a request that waits, with its model's own name in place of an alias. Without a catalogue every
- * model name is taken as it is.
+ * Turns a message into a request that waits, with its model's own name in place of an alias or a variant. Without a catalogue
+ * every model name is taken as it is.
  */
 export function takeIn(incoming: Incoming, catalogue: Catalogue | undefined, nowMs: number): Intake {
   const parsed = parseMessage(request, incoming.data);
@@ -44,8 +48,10 @@ export function takeIn(incoming: Incoming, catalogue: Catalogue | undefined, now
   const problem = contradiction(incoming.subject, asked);
   if (problem) return { kind: 'invalid', problem };
 
-  const model = catalogue ? resolveModel(catalogue, asked.body.model) : undefined;
-  const waiting = asWaiting(withModel(asked, model?.name ?? asked.body.model), incoming, nowMs);
+  const variant = catalogue && variantNamed(catalogue, asked.body.model);
+  const arm = variant && armOf(variant, asked);
+  const model = catalogue && resolveModel(catalogue, arm?.model ?? asked.body.model);
+  const waiting = asWaiting(withModel(asked, model?.name ?? asked.body.model), arm, incoming, nowMs);
   if (catalogue && !model)
     return { kind: 'refused', waiting, code: 'model_not_found', message: `no model ${asked.body.model}` };
   if (model && !model.endpoints.includes(asked.endpoint))
@@ -59,11 +65,14 @@ export function takeIn(incoming: Incoming, catalogue: Catalogue | undefined, now
 }
 
 /** The subject says who may have sent it, so a message must not say otherwise. */
-function contradiction(subject: string, { id, tenant, priority }: Request): string | undefined {
+function contradiction(subject: string, asked: Request): string | undefined {
+  const { id, tenant, priority, key } = asked;
+  if (subject === subjectOfRequest(asked)) return undefined;
   if (requestIdOf(subject) !== id) return 'id: differs from the subject';
   if (tokenOf(subject, 3) !== tenant) return 'tenant: differs from the subject';
-  if (tokenOf(subject, 2) !== priority) return 'priority: differs from the subject';
-  return undefined;
+  if (key !== undefined && subject === subjects.request(priority, tenant, id))
+    return 'key: only an ingress may name the API key that is charged';
+  return 'priority: differs from the subject';
 }
 
 function withModel(asked: Request, model: string): Request {
@@ -80,7 +89,12 @@ function withModel(asked: Request, model: string): Request {
   }
 }
 
-const asWaiting = (asked: Request, { storedAtMs, traceparent }: Incoming, nowMs: number): Waiting => ({
+const asWaiting = (
+  asked: Request,
+  arm: Arm | undefined,
+  { storedAtMs, traceparent }: Incoming,
+  nowMs: number,
+): Waiting => ({
   id: asked.id,
   request: asked,
   model: asked.body.model,
@@ -89,4 +103,5 @@ const asWaiting = (asked: Request, { storedAtMs, traceparent }: Incoming, nowMs:
   // It waits since the stream has it; a hub whose clock runs ahead must not make that the future.
   arrivedAtMs: Math.min(storedAtMs, nowMs),
   ...(traceparent === undefined ? {} : { traceparent }),
+  ...(arm ? { arm } : {}),
 });

@@ -1,4 +1,4 @@
-import type { ClusterId, Endpoint, RequestId, TenantId } from '@drover/schemas';
+import type { Arm, ClusterId, Endpoint, RequestId, TenantId } from '@drover/schemas';
 
 /** An assignment this young may be missing from a listing that was made before it was stored. */
 const inFlightMs = 2_000;
@@ -19,9 +19,16 @@ export type Assignment = {
   readonly sinceMs: number;
   /** Absent when another scheduler assigned it. */
   readonly endpoint?: Endpoint;
+  /** Absent when another scheduler assigned it, and for models that were asked for by their own name. */
+  readonly arm?: Arm;
+  /** Absent also where the prompt's length was not guessed. */
+  readonly guess?: PromptGuess;
   /** What was expected of it when it was assigned; absent when another scheduler assigned it. */
   readonly expected?: Expectation;
 };
+
+/** Tokens of a prompt by its bytes: its end tells how many they were. */
+export type PromptGuess = { readonly model: string; readonly tokens: number };
 
 /** What a decision promised, before any correction by residuals: the end of the request tells how wrong it was. */
 export type Expectation = {
@@ -163,6 +170,8 @@ export class Ledger {
     if (this.settledLately(next.id, next.sinceMs)) return;
     this.#put({
       ...(known?.endpoint ? { endpoint: known.endpoint } : {}),
+      ...(known?.guess ? { guess: known.guess } : {}),
+      ...(known?.arm ? { arm: known.arm } : {}),
       ...(known?.expected && known.cluster === next.cluster ? { expected: known.expected } : {}),
       ...next,
     });

@@ -9,6 +9,7 @@ import type { ClusterView } from './types.ts';
 export function clusterUsdPer1kPrompt(view: ClusterView, tariff: Tariff | undefined): number | undefined {
   if (tariff === undefined) return undefined;
   if (tariff.usdPerMillion !== undefined) return tariff.usdPerMillion.prompt / 1_000;
+  if (view.provider) return undefined;
   const tps = view.rates?.prefillTps;
   return tps === undefined ? undefined : nominalUsdPer1k(tariff.usdPerHour, tps, tariff.overheadFactor);
 }

@@ -28,6 +28,12 @@ export class Realised {
     account.atMs = nowMs;
   }
 
+  /** A provider was paid for tokens. */
+  spend(cluster: ClusterId, usd: number): void {
+    const account = this.#accounts.get(cluster);
+    if (account) account.usd += usd;
+  }
+
   deliver(cluster: ClusterId, outputTokens: number): void {
     const account = this.#accounts.get(cluster);
     if (account) account.tokens += outputTokens;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { requestId, tenantId } from '@drover/schemas';
+import { agentId, requestId, tenantId } from '@drover/schemas';
 import { aReport, aView, cluster } from '../../testing/builders.ts';
-import { type Fleet, withReport } from './fleet.ts';
+import { type Fleet, withDeparture, withReport } from './fleet.ts';
 import type { Assignment } from './ledger.ts';
 import { recalls } from './recall.ts';
 import type { ClusterView } from './types.ts';
@@ -92,4 +92,28 @@ test('jobs of a sound cluster stay', () => {
   const young = 1_000;
   const jobs = [job('r1', 'assigned', young), job('r2', 'running', young), job('r3', 'reserved', 9_000)];
   assert.deepEqual(found(jobs), []);
+});
+
+const leave = (fleet: Fleet, agent: string, atMs = nowMs) =>
+  withDeparture(fleet, aws, agentId.parse(agent), atMs, nowMs);
+
+test('what an agent ran whose connection has ended is recalled at once, and what others run is not', () => {
+  const two = withReport(withReport(new Map(), lists('r1', 'a1'), nowMs - 50), lists('r2', 'a2'), nowMs - 50);
+  const jobs = [job('r1', 'running', 60), job('r2', 'running', 60)];
+  assert.deepEqual(found(jobs, {}, two), []);
+  assert.deepEqual(found(jobs, {}, leave(two, 'a1')), [['r1', 'gone']]);
+});
+
+test('an agent that was heard after its connection had ended is not gone', () => {
+  const fleet = withReport(new Map(), lists('r1', 'a1'), nowMs - 50);
+  assert.deepEqual(found([job('r1', 'running', 500)], {}, leave(fleet, 'a1', nowMs - 200)), []);
+  const again = withReport(leave(fleet, 'a1'), { ...lists('r1', 'a1'), seq: 2 }, nowMs);
+  assert.deepEqual(found([job('r1', 'running', 500)], {}, again), []);
+});
+
+test('a job that an agent may have had in its hands when it left is recalled while the others had a slot for it', () => {
+  const fleet = leave(withReport(new Map(), aReport({ agent: 'a1' }), nowMs - 50), 'a1');
+  const jobs = [job('r1', 'assigned', 200), job('r2', 'assigned', 50), job('r3', 'running', 200)];
+  assert.deepEqual(found(jobs, { slots: 4 }, fleet), [['r1', 'stranded']]);
+  assert.deepEqual(found(jobs, { slots: 2 }, fleet, 1), []);
 });

@@ -1,6 +1,6 @@
 import type { ClusterId, RequestId } from '@drover/schemas';
 import type { Fleet } from './fleet.ts';
-import { inFlightAt } from './fleet.ts';
+import { inFlightAt, leftAt } from './fleet.ts';
 import type { Assignment } from './ledger.ts';
 import type { ClusterView, RecallReason } from './types.ts';
 
@@ -12,12 +12,15 @@ const lostMs = 1_500;
 const silentMs = 1_250;
 /** An agent that takes a job reports it at once, and an idle one reports every second. */
 const untakenMs = 2_000;
+/** The agents that are left had this long to take a job that the one that is gone may have had in its hands. */
+const takenMs = 100;
 
 export type Recall = { readonly assignment: Assignment; readonly reason: RecallReason };
 
 /**
  * The jobs that should leave their cluster:
  * - `released`: its agent gave it back;
+ * - `gone`: the connection of the agent that runs it has ended, and did not come back;
  * - `silent`: no agent of the cluster reports any more, or not the one that runs the job, so that even a claimed job is
  *   moved (the fence settles the rest); or nobody there was heard since the job was assigned;
  * - `draining`, `down`: not claimed yet, and no agent there will; a claimed job is finished or released by its agent;
@@ -40,6 +43,12 @@ export function recalls(
     listed.set(cluster, inFlight);
     return inFlight;
   };
+  const left = new Map<ClusterId, ReturnType<typeof leftAt>>();
+  const leftIn = (cluster: ClusterId): ReturnType<typeof leftAt> => {
+    const jobs = left.get(cluster) ?? leftAt(fleet, cluster);
+    left.set(cluster, jobs);
+    return jobs;
+  };
   const unclaimed = new Map<ClusterId, Assignment[]>();
   for (const assignment of assignments) {
     const { cluster, state, sinceMs } = assignment;
@@ -47,10 +56,23 @@ export function recalls(
       found.push({ assignment, reason: 'released' });
       continue;
     }
-    if (state === 'reserved' || nowMs - sinceMs < settleMs) continue;
+    if (state === 'reserved') continue;
     const { phase, reportAgeMs, slots } = viewOf(cluster);
     const ageMs = nowMs - sinceMs;
     const heardMs = listedAt(cluster).get(assignment.id);
+    if (heardMs === undefined) {
+      const { jobs, atMs } = leftIn(cluster);
+      if (jobs.has(assignment.id)) {
+        found.push({ assignment, reason: 'gone' });
+        continue;
+      }
+      const mayBeLeft = state === 'assigned' && atMs >= sinceMs && ageMs > takenMs;
+      if (mayBeLeft && (phase === 'silent' || loadOf(cluster) <= slots)) {
+        found.push({ assignment, reason: 'stranded' });
+        continue;
+      }
+    }
+    if (ageMs < settleMs) continue;
     if (phase === 'silent') {
       found.push({ assignment, reason: 'silent' });
     } else if (state === 'running') {

@@ -1,4 +1,4 @@
-import type { ClusterId, DecisionInputs, DecisionRecord, Policy } from '@drover/schemas';
+import type { ClusterId, DecisionInputs, DecisionRecord, Policy, ShadowNote, Turn } from '@drover/schemas';
 import { isStale } from './tariffs.ts';
 import type { Basis, Considered, TokenEstimate, Waiting } from './types.ts';
 
@@ -11,6 +11,9 @@ export type Recorded =
   | { readonly kind: 'assign'; readonly cluster: ClusterId; readonly rule: string }
   | { readonly kind: 'reject'; readonly rule: string; readonly retryAfterMs?: number };
 
+/** The policy that a decision was made by; `turn` while policies take turns in an experiment. */
+export type PolicyInForce = { readonly value: Policy; readonly revision: number; readonly turn?: Turn };
+
 /**
  * The record of a decision, with every candidate's numbers and, if there is a `basis` and room for it, what they were
  * computed from.
@@ -20,11 +23,12 @@ export function decisionRecordOf(
   estimate: TokenEstimate,
   verdict: Recorded,
   considered: readonly Considered[],
-  policy: { readonly value: Policy; readonly revision: number },
+  policy: PolicyInForce,
   nowMs: number,
   basis?: Basis,
+  shadow?: ShadowNote,
 ): DecisionRecord {
-  const { request, model, arrivedAtMs, previous } = waiting;
+  const { request, model, arrivedAtMs, previous, arm } = waiting;
   return {
     v: 1,
     request: request.id,
@@ -44,6 +48,10 @@ export function decisionRecordOf(
     ...(verdict.kind === 'reject' && verdict.retryAfterMs !== undefined
       ? { retryAfterMs: verdict.retryAfterMs }
       : {}),
+    deadlineAtMs: request.deadlineAtMs,
+    ...(policy.turn ? { turn: policy.turn } : {}),
+    ...(arm ? { arm } : {}),
+    ...(shadow ? { shadow } : {}),
     ...(basis && policy.value.snapshots && basis.candidates.length <= inputsMax
       ? { inputs: inputsOf(basis) }
       : {}),
@@ -61,7 +69,8 @@ export function candidateOf(
     slots: view.slots,
     load,
     ...(view.reportAgeMs === undefined ? {} : { reportAgeMs: view.reportAgeMs }),
-    ...(tariff ? { usdPerHour: tariff.usdPerHour } : {}),
+    ...(tariff && !tariff.usdPerMillion ? { usdPerHour: tariff.usdPerHour } : {}),
+    ...(tariff?.usdPerMillion ? { usdPerMillion: tariff.usdPerMillion } : {}),
     ...(tariff && isStale(tariff, nowMs) ? { priceStale: true as const } : {}),
     costs: {
       ...(usdPer1k === undefined ? {} : { nominalUsdPer1k: usdPer1k }),

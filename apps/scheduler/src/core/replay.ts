@@ -1,6 +1,7 @@
-import type { DecisionRecord, Policy } from '@drover/schemas';
+import type { DecisionRecord, Policy, ShadowNote } from '@drover/schemas';
 import { decide } from './decide.ts';
 import { candidateOf } from './record.ts';
+import { noteOf } from './shadow.ts';
 import type { Decision } from './types.ts';
 
 /**
@@ -17,6 +18,22 @@ export function replay(record: DecisionRecord, policy?: Policy): Decision | unde
     random,
     ...(incumbent ? { incumbent } : {}),
   });
+}
+
+/**
+ * What the shadow of a recorded decision said, again.
+ * @param policy of the shadow: the record names it only   @returns undefined for a record without a shadow or its inputs
+ */
+export function replayShadow(
+  { inputs, decidedAtMs, shadow }: DecisionRecord,
+  policy: Policy,
+): ShadowNote | undefined {
+  if (!inputs || !shadow) return undefined;
+  const { ask, candidates, random } = inputs;
+  const { experiment, policy: name, incumbent } = shadow;
+  const seated = incumbent ? { incumbent } : {};
+  const decision = decide(ask, candidates, { policy, nowMs: decidedAtMs, random, ...seated });
+  return { experiment, policy: name, ...noteOf(decision), ...seated };
 }
 
 /** The part of a record that `decide()` answers for, as text to compare: what was chosen, why, and every figure. */

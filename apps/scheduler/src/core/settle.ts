@@ -46,6 +46,7 @@ export function settle({ tenant, id, event, storedAtMs }: Ended): LedgerRecord {
     ...(outcome.status === 'failed' ? { code: outcome.code } : {}),
     portions,
     ...(isKnown ? { usd: sum(portions, ({ usd }) => usd ?? 0) } : { unpriced: true as const }),
+    ...(portions.some(({ uncounted }) => uncounted) ? { uncounted: true as const } : {}),
     promptTokens: metered ? sum(portions, (one) => one.promptTokens) : (usage?.promptTokens ?? 0),
     completionTokens: metered ? sum(portions, (one) => one.completionTokens) : (usage?.completionTokens ?? 0),
     ...(usage?.cachedTokens === undefined ? {} : { cachedTokens: usage.cachedTokens }),

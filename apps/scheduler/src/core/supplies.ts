@@ -33,6 +33,7 @@ export function supplyOf({ candidate, profile, wanted, failedWakeAtMs }: Known, 
     nodesMax: rules.nodesMax[view.cluster] ?? 1,
     slotsPerNode: view.nodes > 0 ? slotsPerNode(view) : (profile?.slotsPerNode ?? 1),
     usable: breaker.allowed && cordon === undefined,
+    closed: cordon !== undefined,
     ...(price === undefined ? {} : { usdPerRequest: price }),
     ...(failedWakeAtMs === undefined ? {} : { failedWakeAtMs }),
   };

@@ -1,7 +1,9 @@
 import type {
+  Arm,
   ClusterId,
   FailureCode,
   Policy,
+  Provider,
   RejectionCode,
   Report,
   Request,
@@ -15,6 +17,8 @@ export type Model = NonNullable<Report['model']>;
 /** Tokens that a request is expected to cost: an estimate, never a count. */
 export type TokenEstimate = {
   readonly promptTokens: number;
+  /** `counted`: token ids. `learned` from what finished prompts had; `assumed` by their bytes. Absent: not told. */
+  readonly promptBasis?: 'counted' | 'learned' | 'assumed';
   /** The usual length: half of the answers are shorter. */
   readonly outputTokens: number;
   /** A long answer: nine of ten are shorter. */
@@ -54,6 +58,8 @@ export type ClusterView = {
   readonly rates?: Rates;
   /** How long a node took from start to ready, the slowest of the agents; absent when none has told. */
   readonly bootMs?: number;
+  /** Present when another company answers, for a price per token; `rates` are then those of one answer. */
+  readonly provider?: Provider;
 };
 
 /** What a breaker says about the next job. */
@@ -176,7 +182,7 @@ export type Previous = {
   readonly modelHash?: string;
 };
 
-export const recallReasons = ['released', 'silent', 'draining', 'down', 'stranded', 'lost'] as const;
+export const recallReasons = ['released', 'silent', 'draining', 'down', 'stranded', 'lost', 'gone'] as const;
 export type RecallReason = (typeof recallReasons)[number];
 
 /** A request that waits for a slot. */
@@ -190,5 +196,7 @@ export type Waiting = {
   /** When it began to wait, in ms. */
   readonly arrivedAtMs: number;
   readonly traceparent?: string;
+  /** The model was given to it by a variant. A job that is moved does not know that any more. */
+  readonly arm?: Arm;
   readonly previous?: Previous;
 };

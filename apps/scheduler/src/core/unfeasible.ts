@@ -72,17 +72,23 @@ function assignTo(leastBad: Considered, considered: readonly Considered[]): Verd
 /** When the first slot of a full cluster is expected to be free. */
 function soonest(considered: readonly Considered[]): number | undefined {
   let etaMs: number | undefined;
-  for (const { rejection, prediction } of considered)
-    if (rejection && prediction && (full.has(rejection.code) || late.has(rejection.code)))
-      etaMs = Math.min(etaMs ?? Number.POSITIVE_INFINITY, prediction.ttftMs);
+  for (const { rejection, prediction, candidate } of considered) {
+    if (!rejection || !prediction) continue;
+    const isLimited = rejection.code === 'provider-limited';
+    if (!isLimited && !full.has(rejection.code) && !late.has(rejection.code)) continue;
+    const inMs = isLimited ? (candidate.view.provider?.limit?.resumesInMs ?? 0) : prediction.ttftMs;
+    etaMs = Math.min(etaMs ?? Number.POSITIVE_INFINITY, inMs);
+  }
   return etaMs;
 }
 
 /** True when every cluster that it could wait for would be too late. What is not ready yet may be quick: nobody knows. */
 function tooLateAnyway(ask: Ask, considered: readonly Considered[], remainingMs: number): boolean {
   const learned = ask.estimate.outputBasis === 'learned';
-  return considered.every(({ rejection, prediction }) => {
+  return considered.every(({ rejection, prediction, candidate }) => {
     if (!rejection || rejection.permanent) return true;
+    if (rejection.code === 'provider-limited')
+      return (candidate.view.provider?.limit?.resumesInMs ?? 0) > remainingMs;
     if (!prediction || !(full.has(rejection.code) || late.has(rejection.code))) return false;
     return (learned ? prediction.totalMs : prediction.ttftMs) > remainingMs;
   });

@@ -42,6 +42,19 @@ test('a cluster that cannot be used, that has no price, or whose wake has just f
   assert.deepEqual(decided([failed], 1, noDemand, rules.failedWakeMs).wake, ['edge']);
 });
 
+test('the nodes of a closed cluster are no supply: another is woken for the first request, and they are let go', () => {
+  const closed = supply('gcp', 1, { ready: 1, usable: false, closed: true });
+  assert.deepEqual(decided([closed, supply('aws', 9)], 1).wake, ['aws']);
+  const aws = supply('aws', 9, { ready: 1 });
+  let state: ScalingState = { ...noDemand, mean: 1, demand: 1 };
+  for (let nowMs = 0; nowMs < rules.coolDownCheapestMs; nowMs += 5_000) {
+    const next = decided([closed, aws], 1, state, nowMs);
+    assert.deepEqual([next.wake, next.release], [[], []]);
+    state = next.state;
+  }
+  assert.deepEqual(decided([closed, aws], 1, state, rules.coolDownCheapestMs).release, ['gcp']);
+});
+
 test('a burst wakes as many nodes as it needs at once, the cheapest first, and no more than there may be', () => {
   const { wake } = decided([supply('aws', 2), supply('gcp', 1, { nodesMax: 2 })], 12);
   assert.deepEqual(wake.slice(0, 2), ['gcp', 'gcp']);
@@ -81,6 +94,35 @@ test('the last node stays while anybody is there', () => {
     assert.deepEqual(next.release, []);
     state = next.state;
   }
+});
+
+test('spare slots are bought by price: what is worth waking at a cheap cluster is not at one four times as dear', () => {
+  const state: ScalingState = { ...noDemand, mean: 4, demand: 4 };
+  const full = supply('gcp', 1, { ready: 1, nodesMax: 1 });
+  const needsMore = rulesOf({ utilisation: 0.8, swapMargin: 1 });
+  // One slot to spare at the cheapest price, a quarter of one at four times that.
+  assert.deepEqual(decided([full, supply('aws', 1)], 4, state, 0, needsMore).wake, ['aws']);
+  const slots = [full, supply('edge', 1, { ready: 1, slotsPerNode: 1, nodesMax: 1 })];
+  assert.deepEqual(decided([...slots, supply('aws', 4)], 4, state, 0, needsMore).wake, []);
+  const demand: ScalingState = { ...noDemand, mean: 4.5, demand: 4.5 };
+  assert.deepEqual(decided([...slots, supply('aws', 1)], 4.5, demand, 0, needsMore).wake, ['aws']);
+  assert.deepEqual(decided([...slots, supply('aws', 4)], 4.5, demand, 0, needsMore).wake, []);
+});
+
+test('jobs that have no slot wake a cluster however dear it is', () => {
+  const state: ScalingState = { ...noDemand, mean: 4, demand: 4 };
+  const full = supply('gcp', 1, { ready: 1, nodesMax: 1 });
+  const { wake } = decided([full, supply('aws', 9)], 8, state);
+  assert.ok(wake.length > 0 && wake.every((name) => name === 'aws'));
+});
+
+test('a cheap cluster that cannot be used makes no other one dear', () => {
+  const state: ScalingState = { ...noDemand, mean: 4, demand: 4 };
+  const full = supply('gcp', 4, { ready: 1, nodesMax: 1 });
+  const shut = supply('edge', 1, { usable: false });
+  assert.deepEqual(decided([full, supply('aws', 4), shut], 4, state, 0, rulesOf({ swapMargin: 1 })).wake, [
+    'aws',
+  ]);
 });
 
 test('a node of a much cheaper cluster is woken beside a dear one, one at a time', () => {

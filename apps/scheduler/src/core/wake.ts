@@ -18,6 +18,8 @@ export type Supply = {
   readonly usdPerRequest?: number;
   /** False while its breaker is open or an operator has closed it. */
   readonly usable: boolean;
+  /** True while an operator has closed it: what it has is no supply, and it is not needed. */
+  readonly closed?: boolean;
   /** When a wake last came to nothing. */
   readonly failedWakeAtMs?: number;
 };
@@ -73,13 +75,20 @@ export function decideScaling(
   const { mean, demand } = demandAfter(before, jobs, rules, nowMs);
   // What the demand counts already is no backlog on top of it.
   const backlog = Math.max(0, jobs - Math.max(slotsOf(supplies), demand));
-  const needed = demand / rules.utilisation + backlog * rules.backlogShare;
+  const needed = neededOf(supplies, demand, backlog, rules);
   // Nobody is woken for the memory of a demand: with nobody there, whoever comes next is soon enough.
   const wanted = jobs === 0 ? [] : toWake(supplies, needed, rules, nowMs);
   const surplusSinceMs = new Map<ClusterId, number>();
   if (wanted.length === 0)
     for (const supply of supplies)
-      if (isSurplus(supply, supplies, needed * (1 + rules.surplusMargin), jobs))
+      if (
+        isSurplus(
+          supply,
+          supplies,
+          needed(supply) * (1 + rules.surplusMargin / dearness(supply, supplies)),
+          jobs,
+        )
+      )
         surplusSinceMs.set(supply.cluster, before.surplusSinceMs.get(supply.cluster) ?? nowMs);
   const wake = jobs === 0 || wanted.length > 0 ? wanted : toSwap(supplies, surplusSinceMs, rules, nowMs);
   const release = toRelease(supplies, surplusSinceMs, rules, nowMs);
@@ -101,22 +110,50 @@ function demandAfter(
 }
 
 const slotsOf = (supplies: readonly Supply[]): number =>
-  supplies.reduce((sum, { ready, booting, slotsPerNode }) => sum + (ready + booting) * slotsPerNode, 0);
+  supplies.reduce(
+    (sum, { ready, booting, slotsPerNode, closed }) => sum + (closed ? 0 : (ready + booting) * slotsPerNode),
+    0,
+  );
+
+/** Slots that there should be before a cluster is asked for another one. */
+type Needed = (supply: Supply) => number;
+
+/**
+ * What runs and waits needs slots wherever they are; those to spare beyond it are bought by price. At a cluster whose work
+ * is twice as dear as the cheapest, half as many are kept: the same money buys the same safety.
+ */
+function neededOf(
+  supplies: readonly Supply[],
+  demand: number,
+  backlog: number,
+  { utilisation, backlogShare }: ScalingRules,
+): Needed {
+  const spare = demand / utilisation - demand;
+  return (supply) => demand + spare / dearness(supply, supplies) + backlog * backlogShare;
+}
+
+/** How many times dearer its work is than the cheapest that can be used; 1 where a price is unknown. */
+function dearness(supply: Supply, supplies: readonly Supply[]): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (const other of supplies) if (other.usable) least = Math.min(least, priceOf(other));
+  const times = priceOf(supply) / least;
+  return Number.isFinite(times) ? Math.max(1, times) : 1;
+}
 
 function toWake(
   supplies: readonly Supply[],
-  needed: number,
+  needed: Needed,
   rules: ScalingRules,
   nowMs: number,
 ): ClusterId[] {
   const woken = new Map<ClusterId, number>();
   let slots = slotsOf(supplies);
   const wake: ClusterId[] = [];
-  while (needed > slots) {
+  while (true) {
     const cheapest = cheapestFirst(supplies).find(
       (supply) => canWake(supply, rules, nowMs) && hasRoom(supply, woken.get(supply.cluster)),
     );
-    if (!cheapest) break;
+    if (!cheapest || needed(cheapest) <= slots) break;
     wake.push(cheapest.cluster);
     woken.set(cheapest.cluster, (woken.get(cheapest.cluster) ?? 0) + 1);
     slots += cheapest.slotsPerNode;
@@ -163,6 +200,7 @@ const priceOf = ({ usdPerRequest = Number.POSITIVE_INFINITY }: Supply): number =
 /** One node less would do; the last one goes only when nobody is there. */
 function isSurplus(supply: Supply, supplies: readonly Supply[], needed: number, jobs: number): boolean {
   if (supply.ready === 0) return false;
+  if (supply.closed) return true;
   const rest = slotsOf(supplies) - supply.slotsPerNode;
   return jobs === 0 || (rest > 0 && rest >= needed);
 }

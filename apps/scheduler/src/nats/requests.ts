@@ -1,4 +1,4 @@
-import type { Nats } from '@drover/runtime';
+import { type Logger, type Nats, untilThere } from '@drover/runtime';
 import { planningWindow, priorities, requestConsumer } from '@drover/schemas';
 import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream';
 
@@ -16,9 +16,12 @@ const pullMs = 2_000;
 export async function consumeRequests(
   nats: Nats,
   onMessage: (message: JsMsg) => void,
+  log: Logger,
 ): Promise<{ stop(): Promise<void> }> {
   const flows = await Promise.all(
-    priorities.map((band) => consumeBand(nats, requestConsumer(band), onMessage)),
+    priorities.map((band) =>
+      untilThere(nats, log, `requests ${band}`, () => consumeBand(nats, requestConsumer(band), onMessage)),
+    ),
   );
   return { stop: async () => void (await Promise.all(flows.map((flow) => flow.close()))) };
 }

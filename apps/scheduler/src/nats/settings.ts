@@ -1,4 +1,4 @@
-import { type Logger, type Nats, watchBucket } from '@drover/runtime';
+import { type Logger, type Nats, untilThere, type WatchOptions, watchBucket } from '@drover/runtime';
 import {
   buckets,
   type Catalogue,
@@ -7,6 +7,8 @@ import {
   catalogue,
   clusterId,
   cordon,
+  type Experiment,
+  experiment,
   type Policy,
   policy,
   policyKeys,
@@ -16,6 +18,7 @@ import {
 
 export type SettingsListener = {
   onPolicy(policy: { value: Policy; revision: number } | undefined): void;
+  onExperiment(experiment: { value: Experiment; revision: number } | undefined): void;
   onCatalogue(catalogue: Catalogue | undefined): void;
   onTariff(cluster: ClusterId, tariff: Tariff | undefined): void;
   onCordon(cluster: ClusterId, cordon: Cordon | undefined): void;
@@ -23,15 +26,17 @@ export type SettingsListener = {
 
 /**
  * Follows policy, catalogue, cordons and prices; undefined when one is deleted. A bad value is logged and refused, the last good
- * one stays. Resolves once the present values have been heard. @throws when a bucket does not exist
+ * one stays. Resolves once the present values have been heard, however long JetStream is away. @throws when a bucket does not exist
  */
 export async function watchSettings(
   nats: Nats,
   listener: SettingsListener,
   log: Logger,
 ): Promise<{ stop(): void }> {
+  const follow = <T>(options: WatchOptions<T>) =>
+    untilThere(nats, log, `${options.bucket} ${options.key}`, () => watchBucket(nats, options));
   const watches = await Promise.all([
-    watchBucket(nats, {
+    follow({
       bucket: buckets.policy.name,
       key: policyKeys.active,
       schema: policy,
@@ -39,7 +44,15 @@ export async function watchSettings(
       onDelete: () => listener.onPolicy(undefined),
       log,
     }),
-    watchBucket(nats, {
+    follow({
+      bucket: buckets.policy.name,
+      key: policyKeys.experiment,
+      schema: experiment,
+      onValue: (_, value, revision) => listener.onExperiment({ value, revision }),
+      onDelete: () => listener.onExperiment(undefined),
+      log,
+    }),
+    follow({
       bucket: buckets.policy.name,
       key: policyKeys.models,
       schema: catalogue,
@@ -47,7 +60,7 @@ export async function watchSettings(
       onDelete: () => listener.onCatalogue(undefined),
       log,
     }),
-    watchBucket(nats, {
+    follow({
       bucket: buckets.policy.name,
       key: policyKeys.cordon('*'),
       schema: cordon,
@@ -55,7 +68,7 @@ export async function watchSettings(
       onDelete: (key) => onCordon(key, undefined),
       log,
     }),
-    watchBucket(nats, {
+    follow({
       bucket: buckets.prices.name,
       key: '>',
       schema: tariff,

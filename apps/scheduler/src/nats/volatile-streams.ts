@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureStream, type Logger, type Nats } from '@drover/runtime';
-import { streams, volatileStreams } from '@drover/schemas';
+import { retentionIn, streams, volatileStreams, withRetention } from '@drover/schemas';
 
-/** Makes the memory streams where they are missing, with as many replicas as the jobs have. */
+/** Makes the memory streams where they are missing, with as many replicas as the jobs have, and the retention noted there. */
 export async function ensureVolatileStreams(nats: Nats): Promise<void> {
   const { config } = await nats.jsm.streams.info(streams.jobs.name);
-  for (const stream of volatileStreams) await ensureStream(nats.jsm, stream, config.num_replicas);
+  const retention = retentionIn(config.metadata);
+  for (const stream of volatileStreams)
+    await ensureStream(nats.jsm, withRetention(stream, retention), config.num_replicas);
 }
 
 /** How long to wait before trying again, in ms. */

@@ -1,6 +1,7 @@
 import { isApiError, type Logger, type Nats, publishFenced } from '@drover/runtime';
 import { type ClusterId, parseMessage, streams, subjects, type Wake, wake, wakeTtlMs } from '@drover/schemas';
-import { deleteMessage } from './jobs.ts';
+
+const stream = streams.wakes.name;
 
 /** Hears which nodes are wanted, from now on. */
 export function subscribeWakes(nats: Nats, onWake: (wake: Wake) => void, log: Logger): void {
@@ -18,7 +19,7 @@ export function subscribeWakes(nats: Nats, onWake: (wake: Wake) => void, log: Lo
 export async function readWakes(nats: Nats): Promise<Wake[]> {
   const found: Wake[] = [];
   try {
-    const messages = await nats.jsm.direct.getLastMessagesFor(streams.wakes.name, {
+    const messages = await nats.jsm.direct.getLastMessagesFor(stream, {
       multi_last: [subjects.wake('*', '*')],
     });
     for await (const message of messages) {
@@ -34,19 +35,59 @@ export async function readWakes(nats: Nats): Promise<Wake[]> {
 /** Status of a direct read that matches nothing. */
 const noMessages = 404;
 
-/** Says that a node is wanted, or still is. False when a later leader has said something about it. */
-export async function writeWake(nats: Nats, wanted: Wake, token: number): Promise<boolean> {
-  const subject = subjects.wake(wanted.cluster, wanted.node);
-  const seq = await publishFenced(nats, streams.wakes.name, subject, JSON.stringify(wanted), token, {
-    ttlMs: wakeTtlMs,
-  });
-  return seq !== null;
+/**
+ * What one leader says about which nodes are wanted, under the token of its lease. A leader that was deposed can neither
+ * write over what its successor has said nor take it back: it writes with its token, and removes only the very message that
+ * it has written itself.
+ */
+export class WakeWriter {
+  readonly nats: Nats;
+  /** The sequence of what this process has last written on each subject. */
+  readonly #written = new Map<string, number>();
+
+  constructor(nats: Nats) {
+    this.nats = nats;
+  }
+
+  /** Says that a node is wanted, or still is. False when a later leader has said something about it. */
+  async write(wanted: Wake, token: number): Promise<boolean> {
+    const subject = subjects.wake(wanted.cluster, wanted.node);
+    this.#written.delete(subject);
+    const seq = await publishFenced(this.nats, stream, subject, JSON.stringify(wanted), token, {
+      ttlMs: wakeTtlMs,
+    });
+    if (seq === null) return false;
+    this.#written.set(subject, seq);
+    return true;
+  }
+
+  /**
+   * Says that a node is not wanted any more. What this process has not written last it makes its own first, which is where
+   * one that was deposed is refused. Deleting by sequence is a compare-and-set: what somebody has written since has another
+   * one. False when a later leader has said something about the node, or nobody knows: then it is still wanted.
+   * @throws when JetStream does not answer
+   */
+  async remove(cluster: ClusterId, node: number, token: number, nowMs: number): Promise<boolean> {
+    const subject = subjects.wake(cluster, node);
+    if (!this.#written.has(subject) && !(await this.write({ v: 1, cluster, node, sinceMs: nowMs }, token)))
+      return false;
+    const seq = this.#written.get(subject);
+    if (seq === undefined) return false;
+    const removed = await deleteExactly(this.nats, seq);
+    this.#written.delete(subject);
+    return removed;
+  }
 }
 
-/** A node is not wanted any more. */
-export async function removeWake(nats: Nats, cluster: ClusterId, node: number): Promise<void> {
-  const last = await nats.jsm.direct.getMessage(streams.wakes.name, {
-    last_by_subj: subjects.wake(cluster, node),
-  });
-  if (last) await deleteMessage(nats, streams.wakes.name, last.seq);
+/** JetStream's codes for a message that is not there (any more). */
+const notThere = [10_043, 10_057];
+
+/** False when that message is not there any more. @throws when JetStream does not answer */
+async function deleteExactly(nats: Nats, seq: number): Promise<boolean> {
+  try {
+    return await nats.jsm.streams.deleteMessage(stream, seq, false);
+  } catch (error) {
+    if (notThere.some((code) => isApiError(error, code))) return false;
+    throw error;
+  }
 }

@@ -4,5 +4,8 @@ import type { Filter } from './filter.ts';
 export const priceKnown: Filter = {
   code: 'price-unknown',
   permanent: false,
-  refuses: ({ candidate: { tariff } }) => (tariff ? undefined : 'no tariff'),
+  refuses({ candidate: { tariff, view } }) {
+    if (!tariff) return 'no tariff';
+    return view.provider && !tariff.usdPerMillion ? 'no price per token' : undefined;
+  },
 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type RejectionCode, rejectionCodes } from '@drover/schemas';
-import { aCandidate, anAsk, aPolicy, aRequest, aView, cluster } from '../../../testing/builders.ts';
+import { aCandidate, anAsk, aPolicy, aRequest, aTariff, aView, cluster } from '../../../testing/builders.ts';
 import { decide } from '../decide.ts';
 import type { Ask, Candidate, Context } from '../types.ts';
 import { filters } from './table.ts';
@@ -35,6 +35,19 @@ const situations: Record<RejectionCode, Situation> = {
   'price-unknown': { candidate: withoutTariff },
   'rates-unknown': { candidate: aCandidate('aws', { view: viewWithoutRates }) },
   'price-above-ceiling': { ask: anAsk(aRequest({ maxUsdPer1k: 0.000_001 })) },
+  'provider-not-allowed': {
+    ...withView({ provider: {} }),
+    context: { policy: aPolicy({ providers: 'off' }) },
+  },
+  'provider-limited': {
+    candidate: aCandidate('aws', {
+      view: aView('aws', {
+        slots: 0,
+        provider: { limit: { reason: 'requests-per-minute', resumesInMs: 900 } },
+      }),
+      tariff: { ...aTariff(0), usdPerMillion: { prompt: 1, output: 1 } },
+    }),
+  },
   'no-free-slot': { candidate: aCandidate('aws', { load: 4 }) },
   'queue-too-deep': {
     candidate: aCandidate('aws', { load: 6 }),

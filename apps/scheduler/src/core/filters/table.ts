@@ -12,6 +12,8 @@ import { notExcluded } from './not-excluded.ts';
 import { backendUp, notBooting, notDraining } from './phase-ready.ts';
 import { priceCeiling } from './price-ceiling.ts';
 import { priceKnown } from './price-known.ts';
+import { providerAllowed } from './provider-allowed.ts';
+import { providerLimit } from './provider-limit.ts';
 import { queueShort } from './queue-short.ts';
 import { ratesKnown } from './rates-known.ts';
 import { reportFresh } from './report-fresh.ts';
@@ -24,6 +26,7 @@ export const filters: readonly Filter[] = [
   endpointServed,
   contextFits,
   priceCeiling,
+  providerAllowed,
   notExcluded,
   notCordoned,
   sameHash,
@@ -33,6 +36,7 @@ export const filters: readonly Filter[] = [
   backendUp,
   hasWeight,
   priceKnown,
+  providerLimit,
   ratesKnown,
   queueShort,
   freeSlot,

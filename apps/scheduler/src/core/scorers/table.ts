@@ -1,4 +1,5 @@
 import type { Policy } from '@drover/schemas';
+import { ownFirstScorer, providerFirstScorer } from './class-first.ts';
 import { clusterFirstScorer } from './cluster-first.ts';
 import { costScorer } from './cost.ts';
 import { latencyScorer } from './latency.ts';
@@ -14,5 +15,7 @@ export const strategies: Readonly<Record<Policy['strategy'], { score: Scorer; st
   cost: { score: costScorer, sticky: true },
   latency: { score: latencyScorer, sticky: false },
   'cluster-first': { score: clusterFirstScorer, sticky: false },
+  'own-first': { score: ownFirstScorer, sticky: false },
+  'provider-first': { score: providerFirstScorer, sticky: false },
   weighted: { score: weightedScorer, sticky: false },
 };
