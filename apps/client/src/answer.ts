@@ -168,7 +168,9 @@ function failureOf(outcome: Outcome): DroverError | undefined {
     case 'done':
       return undefined;
     case 'failed':
-      return new DroverError(outcome.code, outcome.message);
+      return new DroverError(outcome.code, outcome.message, {
+        ...(outcome.retryAfterMs === undefined ? {} : { retryAfterSeconds: outcome.retryAfterMs / 1_000 }),
+      });
     case 'cancelled':
       return new DroverError('cancelled', 'The request was cancelled.');
   }

@@ -1,10 +1,10 @@
-import { EventLog, type Nats } from '@drover/runtime';
+import { EventLog, type Nats, readMetered } from '@drover/runtime';
 import { accountOf, type Event, type Outcome, type Portion, type Request } from '@drover/schemas';
 
 /**
  * Commits `deadline_exceeded` as the outcome unless there is one already; resolves to the outcome that stands.
  * Needs the right to write events as `writer`.
- * @param known what the ledger is to be told: whose request it is, and who has said what; absent where that is not known
+ * @param known what the ledger is to be told: whose request it is, and who has said what, as far as the caller has heard
  */
 export async function expire(
   nats: Nats,
@@ -23,14 +23,18 @@ export async function expire(
   while (true) {
     const last = await log.last();
     if (last?.event.state === 'ended') return last.event.outcome;
+    const attempt = last?.event.attempt ?? 0;
+    // A reader that has heard nothing may have come late.
+    const heard = known.metered ?? [];
+    const metered = attempt === 0 || heard.length > 0 ? heard : await readMetered(nats, tenant, id);
     const ended: Event = {
       v: 1,
       state: 'ended',
-      attempt: last?.event.attempt ?? 0,
+      attempt,
       atMs: Date.now(),
       outcome,
       ...(known.request === undefined ? {} : accountOf(known.request)),
-      ...(known.metered === undefined ? {} : { metered: [...known.metered] }),
+      ...(metered === undefined ? {} : { metered: [...metered] }),
     };
     if ((await log.write(writer, ended, last?.seq ?? 0)) !== null) return outcome;
   }

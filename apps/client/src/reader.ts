@@ -1,5 +1,6 @@
 import { apiErrors, EventLog, isApiError, type Nats } from '@drover/runtime';
 import {
+  type Event,
   meter,
   type OpenReply,
   type Outcome,
@@ -60,8 +61,12 @@ const silenceMs = 1_500;
 const silenceMaxMs = 12_000;
 /** The scheduler and the agent end an expired request themselves; the reader is the last resort. */
 const deadlineGraceMs = 1_000;
-/** A known outcome whose units cannot be had after so many attempts is a lost result. */
+/** When JetStream has not answered by then, whoever says the reply is asked to say it again. */
+const askAfterMs = 250;
+/** A known outcome whose units cannot be had after so many attempts is a lost result … */
 const replaysMax = 8;
+/** … or one that is gone, when LLM_REPLIES has nothing of it at all; sooner when it ended too long ago to be said again. */
+const longAgo = { ms: 60_000, replaysMax: 2 };
 
 /**
  * Follows the reply of one request until its outcome, whatever is lost on the way: a gap, a reconnect or a silence is
@@ -88,6 +93,7 @@ export class ReplyReader {
   /** Live messages that came while the replay was read. */
   readonly #meanwhile: Reply[] = [];
   #fruitless = 0;
+  #isStored = false;
   #bodyHash: string | undefined;
   readonly #onReconnect = () => this.mend();
 
@@ -154,10 +160,12 @@ export class ReplyReader {
       return;
     }
     this.#mending = true;
+    const ask = setTimeout(() => this.#askAgain(), askAfterMs).unref();
     void this.#readStored()
       // The link is down or JetStream is between leaders: the silence timer tries again.
-      .catch(() => {})
+      .catch(() => this.#askAgain())
       .finally(() => {
+        clearTimeout(ask);
         this.#mending = false;
         const again = this.#mendAgain;
         this.#mendAgain = false;
@@ -173,8 +181,23 @@ export class ReplyReader {
     if (!parsed.ok) return;
     this.#silence = silenceMs;
     if (parsed.value.k === 'wait') this.events.push({ kind: 'waiting', etaMs: parsed.value.etaMs });
-    else if (this.#mending) this.#meanwhile.push(parsed.value);
+    else if (this.#mending) this.#passOn(parsed.value);
     else this.#accept(parsed.value);
+  }
+
+  /** The agent may be well while the stream is between two leaders: what it repeats is heard as all that it says. */
+  #askAgain(): void {
+    const { tenant, id } = this.#options;
+    if (!this.#closed && this.#nats.connected()) this.#nats.nc.publish(subjects.again(tenant, id));
+  }
+
+  /** What follows on what is here is shown at once, however long the mending takes; all of it is judged again after that. */
+  #passOn(message: Reply): void {
+    this.#meanwhile.push(message);
+    const answer = this.#transcript.accept(message);
+    if (answer === 'applied') this.#emit();
+    // What contradicts what was shown must not be followed by an end that fits by its count alone.
+    if (answer === 'conflict') this.#conflict();
   }
 
   #accept(message: Reply): void {
@@ -204,6 +227,7 @@ export class ReplyReader {
     });
     if (this.#closed) return;
     if (last !== undefined) this.#hasLooked = true;
+    this.#isStored = stored.length > 0;
     if (!this.#rebuild(stored)) {
       this.#conflict();
       return;
@@ -211,7 +235,7 @@ export class ReplyReader {
     if (last) {
       this.#sawEvent = true;
       this.#bodyHash = last.event.bodyHash;
-      if (last.event.state === 'ended') this.#learnOutcome(last.event.outcome, last.seq);
+      if (last.event.state === 'ended') this.#learnOutcome(last.event, last.seq);
     }
     this.#emit();
   }
@@ -232,7 +256,7 @@ export class ReplyReader {
     return heard.every((message) => this.#transcript.accept(message) !== 'conflict');
   }
 
-  #learnOutcome(outcome: Outcome, seq: number): void {
+  #learnOutcome({ outcome, atMs }: Extract<Event, { state: 'ended' }>, seq: number): void {
     const answer = this.#transcript.accept({
       v: 1,
       k: 'end',
@@ -243,7 +267,9 @@ export class ReplyReader {
     // Nothing more will be said: what is not there within seconds will not come.
     this.#silence = silenceMs;
     this.#fruitless++;
-    if (this.#fruitless >= replaysMax) this.finish(this.#lost());
+    const nothing = !this.#isStored && this.#transcript.units.length === 0;
+    const enough = nothing && Date.now() - atMs > longAgo.ms ? longAgo.replaysMax : replaysMax;
+    if (this.#fruitless >= enough) this.finish(nothing ? this.#gone() : this.#lost());
   }
 
   #conflict(): void {
@@ -302,6 +328,16 @@ export class ReplyReader {
   async #finishLate(outcome: Outcome): Promise<void> {
     if (outcome.units > this.#emitted) await this.#readStored().catch(() => {});
     this.finish(outcome.units > this.#emitted ? this.#lost() : outcome);
+  }
+
+  /** What a reader hears that comes when LLM_REPLIES keeps nothing of the reply any more, however long that is here. */
+  #gone(): Outcome {
+    return {
+      status: 'failed',
+      code: 'gone',
+      message: 'The request ended; its reply is no longer stored.',
+      units: this.#emitted,
+    };
   }
 
   /** What a reader hears of an outcome whose reply it cannot have as a whole. */

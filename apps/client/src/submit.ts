@@ -8,7 +8,7 @@ import {
   type Request,
   type RequestInput,
   request as requestSchema,
-  subjects,
+  subjectOfRequest,
 } from '@drover/schemas';
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { headers } from 'nats';
@@ -89,7 +89,7 @@ function cancelOnAbort(reader: ReplyReader, cancel: () => void, signal: AbortSig
 
 /** True when the id had been accepted before. */
 async function accept(nats: Nats, request: Request, data: string, traceparent?: string): Promise<boolean> {
-  const subject = subjects.request(request.priority, request.tenant, request.id);
+  const subject = subjectOfRequest(request);
   const giveUpAtMs = Math.min(Date.now() + acceptWithinMs, request.deadlineAtMs);
   const traced = headers();
   if (traceparent !== undefined) traced.set(natsHeaders.traceparent, traceparent);

@@ -2,6 +2,8 @@ import {
   connectNats,
   createLogger,
   createRegistry,
+  leaveNats,
+  type Nats,
   redacted,
   runUntilSignal,
   serveMetrics,
@@ -21,12 +23,12 @@ const metrics = await serveMetrics(registry, {
   port: config.METRICS_PORT,
   ready: () => server?.ready() ?? { ok: false, detail: 'nats is not connected' },
 });
-const nats = await connectNats('ingress', config, log);
+let nats: Nats | undefined;
+runUntilSignal(log, async () => {
+  await server?.stop();
+  metrics.close();
+  if (nats) await leaveNats(nats);
+});
+nats = await connectNats('ingress', config, log);
 server = buildServer({ nats, config, log, registry });
 log.info({ address: await server.listen() }, 'listening');
-
-runUntilSignal(log, async () => {
-  await server.stop();
-  metrics.close();
-  await nats.nc.drain();
-});

@@ -4,6 +4,7 @@ import { type Catalogue, catalogue, DroverError, request, tenantId } from '@drov
 import fc from 'fast-check';
 import { type Arrival, admit } from './admit.ts';
 import type { ApiKey } from './api-keys.ts';
+import { modelList } from './models.ts';
 
 const models: Catalogue = catalogue.parse({
   v: 1,
@@ -192,4 +193,18 @@ test('only where there is a budget is a cost reserved and an answer limited', ()
   const headers = { 'x-drover-max-usd-per-1k': '0.1' };
   const cheaper = admit(arrival(hello, { headers, apiKey: key({ maxUsdPer1k: 0.2, budget }) }));
   assert.ok(Math.abs((cheaper.reserveUsd ?? 0) - kept.reserveUsd / 2) < 1e-12);
+});
+
+test('a variant is admitted by its own name for what all of its models serve, and is listed', () => {
+  const offer = catalogue.parse({
+    ...models,
+    models: [...models.models, { name: 'large', endpoints: ['chat', 'completion'], contextTokens: 8192 }],
+    variants: [{ name: 'trial', models: { smol: 1, large: 1 } }],
+  });
+  const trial = (endpoint: Arrival['endpoint'], body: unknown) =>
+    arrival(body, { endpoint, catalogue: offer });
+  assert.equal(admit(trial('chat', { ...hello, model: 'trial' })).request.body.model, 'trial');
+  const refused = refusal(trial('embedding', { model: 'trial', input: 'x' }));
+  assert.equal(refused.code, 'endpoint_not_served');
+  assert.ok(modelList(offer, 0).some(({ id }) => id === 'trial'));
 });

@@ -7,10 +7,10 @@ import {
   type Endpoint,
   embeddingBody,
   httpHeaders,
+  modelsBehind,
   type Priority,
   priorities,
   type RequestInput,
-  resolveModel,
   type TenantId,
 } from '@drover/schemas';
 import type { z } from 'zod';
@@ -129,7 +129,10 @@ function parseBody<T>(schema: z.ZodType<T>, json: unknown): T {
   });
 }
 
-/** The body with the catalogue's name of its model, and the context of that. */
+/**
+ * The body with the catalogue's name of its model, and the context of that. Which model a variant stands for the scheduler
+ * says; until then the one with the longest context counts.
+ */
 function onOffer<T extends { readonly model: string }>(
   body: T,
   { catalogue, endpoint }: Arrival,
@@ -139,7 +142,8 @@ function onOffer<T extends { readonly model: string }>(
       retryAfterSeconds: 1,
     });
   }
-  const model = resolveModel(catalogue, body.model);
+  const models = modelsBehind(catalogue, body.model);
+  const [model] = models;
   if (model === undefined) {
     throw new DroverError('model_not_found', `The model \`${body.model}\` does not exist.`, {
       param: 'model',
@@ -150,7 +154,11 @@ function onOffer<T extends { readonly model: string }>(
       param: 'model',
     });
   }
-  return { body: { ...body, model: model.name }, contextTokens: model.contextTokens };
+  const isVariant = catalogue.variants?.some(({ name }) => name === body.model);
+  return {
+    body: isVariant ? body : { ...body, model: model.name },
+    contextTokens: Math.max(...models.map(({ contextTokens }) => contextTokens)),
+  };
 }
 
 const streaming = (body: {

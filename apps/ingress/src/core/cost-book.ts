@@ -1,13 +1,17 @@
 import type { LedgerRecord, RequestId } from '@drover/schemas';
 import { dayMs, hourMs } from './period.ts';
 
-/** What is added up. `requests` counts ends; `unpriced` those of them whose cost is not known. */
+/**
+ * What is added up. `requests` counts ends; `unpriced` those of them whose cost is not known, and `uncounted` those that may
+ * have used more than anybody counted.
+ */
 export type Sums = {
   usd: number;
   promptTokens: number;
   completionTokens: number;
   requests: number;
   unpriced: number;
+  uncounted: number;
 };
 
 export const noSums = (): Sums => ({
@@ -16,6 +20,7 @@ export const noSums = (): Sums => ({
   completionTokens: 0,
   requests: 0,
   unpriced: 0,
+  uncounted: 0,
 });
 
 export const add = (to: Sums, more: Sums): void => {
@@ -24,6 +29,7 @@ export const add = (to: Sums, more: Sums): void => {
   to.completionTokens += more.completionTokens;
   to.requests += more.requests;
   to.unpriced += more.unpriced;
+  to.uncounted += more.uncounted;
 };
 
 /** Sums of one hour, tenant, key, cluster and model. A request counts where it ended; null: where nothing ran. */
@@ -65,16 +71,11 @@ export class CostBook {
     const hour = hourOf(record.endedAtMs);
     if (hour > this.#prunedHour) this.#prune(hour);
     for (const { cluster, usd = 0, promptTokens, completionTokens } of record.portions)
-      add(this.#row(record, hour, cluster).sums, {
-        usd,
-        promptTokens,
-        completionTokens,
-        requests: 0,
-        unpriced: 0,
-      });
+      add(this.#row(record, hour, cluster).sums, { ...noSums(), usd, promptTokens, completionTokens });
     const last = this.#row(record, hour, record.portions.at(-1)?.cluster ?? null).sums;
     last.requests++;
     if (record.unpriced) last.unpriced++;
+    if (record.uncounted) last.uncounted++;
     if (record.key !== undefined) this.#charge(record, record.key);
   }
 

@@ -69,10 +69,11 @@ const nameIn = (row: Row, by: Dimension): string | null =>
   by === 'hour' ? new Date(row.hour).toISOString() : row[by];
 
 /** Named like OpenAI's usage. */
-const shown = ({ usd, promptTokens, completionTokens, requests, unpriced }: Sums) => ({
+const shown = ({ usd, promptTokens, completionTokens, requests, unpriced, uncounted }: Sums) => ({
   usd,
   prompt_tokens: promptTokens,
   completion_tokens: completionTokens,
   requests,
   unpriced,
+  uncounted,
 });

@@ -19,19 +19,37 @@ export const envelope = (error: DroverError): ErrorEnvelope => ({
   },
 });
 
+/** The same inside a stream, where it is too late for a header: `retry_after` is in seconds, as the header would be. */
+export const streamedEnvelope = (error: DroverError) => ({
+  error: {
+    ...envelope(error).error,
+    ...(error.retryAfterSeconds === null ? {} : { retry_after: wholeSeconds(error.retryAfterSeconds) }),
+  },
+});
+
+/** Clients that come back at once would be refused again. */
+const wholeSeconds = (seconds: number): number => Math.max(1, Math.ceil(seconds));
+
 export const statusOf = (error: DroverError): number => failures[error.code].http;
 
 /** Headers that belong to a failure: how to authenticate, when to come back. */
 export const errorHeaders = (error: DroverError): Record<string, string> => ({
   ...(failures[error.code].http === 401 ? { 'www-authenticate': 'Bearer realm="drover", DroverHMAC' } : {}),
-  ...(error.retryAfterSeconds === null ? {} : { 'retry-after': String(Math.ceil(error.retryAfterSeconds)) }),
+  ...(error.retryAfterSeconds === null
+    ? {}
+    : { 'retry-after': String(wholeSeconds(error.retryAfterSeconds)) }),
 });
 
 /** An outcome without an answer, as the failure that the client is told. */
-export const outcomeError = (outcome: Exclude<Outcome, { status: 'done' }>): DroverError =>
-  outcome.status === 'cancelled'
-    ? new DroverError('cancelled', 'The request was cancelled.')
-    : new DroverError(outcome.code, outcome.message);
+export function outcomeError(outcome: Exclude<Outcome, { status: 'done' }>): DroverError {
+  if (outcome.status === 'cancelled') return new DroverError('cancelled', 'The request was cancelled.');
+  const { code, message, retryAfterMs } = outcome;
+  return new DroverError(
+    code,
+    message,
+    retryAfterMs === undefined ? {} : { retryAfterSeconds: retryAfterMs / 1_000 },
+  );
+}
 
 /** What Fastify refuses before a handler runs, by its error code. */
 const refusals: Readonly<Record<string, FailureCode>> = {

@@ -92,3 +92,48 @@ test('a guess counts the prompt, the choices, and a limit where there is one', (
   assert.equal(tokensGuess({}, 400), 356);
   assert.equal(tokensGuess({ input: 'text' }, 400), 100);
 });
+
+test('several limiters that have told each other everything stand as one that has seen every request', () => {
+  const anySteps = fc.array(
+    fc.tuple(fc.nat(2), fc.nat(20_000), fc.nat(300), fc.integer({ min: -300, max: 300 })),
+    { maxLength: 60 },
+  );
+  fc.assert(
+    fc.property(anySteps, (steps) => {
+      const [one, ...several] = Array.from({ length: 4 }, () => new RateLimiter());
+      assert.ok(one);
+      let nowMs = 0;
+      for (const [at, waitMs, tokens, correction] of steps) {
+        nowMs += waitMs;
+        const here = several[at];
+        assert.ok(here);
+        assert.equal(here.take('k', limits, tokens, nowMs).kind, one.take('k', limits, tokens, nowMs).kind);
+        here.correct('k', limits, correction, nowMs);
+        one.correct('k', limits, correction, nowMs);
+        const told = here.toTell();
+        for (const other of several) if (other !== here && told) other.takenElsewhere(told, nowMs);
+      }
+      for (const each of several) {
+        assert.equal(each.toTell(), undefined);
+        for (const what of ['requests', 'tokens'] as const) {
+          const [mine, whole] = [each, one].map((l) => l.standings('k', limits, nowMs)[what]?.resetMs ?? 0);
+          assert.ok(Math.abs((mine ?? 0) - (whole ?? 0)) < 1e-3, `${mine} ${whole}`);
+        }
+      }
+    }),
+  );
+});
+
+test('what three ingresses let through before they heard of each other is missing to all of them afterwards', () => {
+  const ingresses = Array.from({ length: 3 }, () => new RateLimiter());
+  for (const each of ingresses)
+    for (let count = 0; count < 6; count++) assert.equal(each.take('k', limits, 0, 0).kind, 'taken');
+  const told = ingresses.map((each) => each.toTell());
+  for (const [from, shares] of told.entries())
+    for (const [to, each] of ingresses.entries()) if (shares && from !== to) each.takenElsewhere(shares, 0);
+  // 18 of 6 per minute: the next one in two minutes and ten seconds.
+  for (const each of ingresses) {
+    const taken = each.take('k', limits, 0, 0);
+    assert.ok(taken.kind === 'refused' && Math.abs(taken.retryAfterMs - 130_000) < 1, JSON.stringify(taken));
+  }
+});

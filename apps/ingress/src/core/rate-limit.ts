@@ -12,6 +12,9 @@ export type Taken =
   | { readonly kind: 'taken' }
   | { readonly kind: 'refused'; readonly of: 'requests' | 'tokens'; readonly retryAfterMs: number };
 
+/** What one ingress has taken from the limits of a key. */
+export type Share = RateLimits & { readonly requests: number; readonly tokens: number };
+
 const minuteMs = 60_000;
 
 /**
@@ -56,9 +59,14 @@ class Bucket {
   }
 }
 
-/** The limits of all keys, as one ingress counts them. Times are of one clock that never goes back, in ms. */
+/**
+ * The limits of all keys, as one ingress counts them: what was taken there, and what others tell. Times are of one clock that
+ * never goes back, in ms.
+ */
 export class RateLimiter {
   readonly #buckets = new Map<string, Bucket>();
+  /** Taken here, and not told yet. */
+  readonly #untold = new Map<string, Share>();
 
   /** Takes one request and `tokens`, or neither. */
   take(key: string, limits: RateLimits, tokens: number, nowMs: number): Taken {
@@ -74,12 +82,45 @@ export class RateLimiter {
       };
     requests?.change(-1);
     budget?.change(-tokens);
+    this.#note(key, limits, 1, tokens);
     return { kind: 'taken' };
   }
 
   /** The request took `tokens` more (or, below 0, fewer) than it was thought to. */
   correct(key: string, limits: RateLimits, tokens: number, nowMs: number): void {
     this.#bucket(key, 'tokens', limits.tokensPerMinute, nowMs)?.change(-tokens);
+    this.#note(key, limits, 0, tokens);
+  }
+
+  /** What was taken here since the last call, for the others to be told; undefined: nothing. */
+  toTell(): Readonly<Record<string, Share>> | undefined {
+    if (this.#untold.size === 0) return undefined;
+    const told = Object.fromEntries(this.#untold);
+    this.#untold.clear();
+    return told;
+  }
+
+  /** Another ingress has let this through, of the same limits. What was too much is missing from now on. */
+  takenElsewhere(shares: Readonly<Record<string, Share>>, nowMs: number): void {
+    for (const [key, { requests, tokens, ...limits }] of Object.entries(shares)) {
+      this.#bucket(key, 'requests', limits.requestsPerMinute, nowMs)?.change(-requests);
+      this.#bucket(key, 'tokens', limits.tokensPerMinute, nowMs)?.change(-tokens);
+    }
+  }
+
+  #note(
+    key: string,
+    { requestsPerMinute, tokensPerMinute }: RateLimits,
+    requests: number,
+    tokens: number,
+  ): void {
+    const before = this.#untold.get(key);
+    this.#untold.set(key, {
+      requests: (before?.requests ?? 0) + requests,
+      tokens: (before?.tokens ?? 0) + tokens,
+      ...(requestsPerMinute === undefined ? {} : { requestsPerMinute }),
+      ...(tokensPerMinute === undefined ? {} : { tokensPerMinute }),
+    });
   }
 
   standings(key: string, limits: RateLimits, nowMs: number): Standings {

@@ -1,6 +1,6 @@
 import type { DroverError, OpenReply, Outcome } from '@drover/schemas';
 import { ChunkWriter } from '../core/chunks.ts';
-import { envelope, outcomeError, toDroverError } from '../core/errors.ts';
+import { outcomeError, streamedEnvelope, toDroverError } from '../core/errors.ts';
 import { done, errorEvent } from '../core/sse.ts';
 import { abandon, type Delivery, identityOf, knownHeaders, refuseReuse } from './deliver.ts';
 import { EventStream } from './event-stream.ts';
@@ -80,6 +80,6 @@ export async function deliverStream(delivery: Delivery, options: { includeUsage:
 
   function fail(error: DroverError): void {
     delivery.exchange.refused(error);
-    stream.end(errorEvent(envelope(error)));
+    stream.end(errorEvent(streamedEnvelope(error)));
   }
 }

@@ -11,6 +11,7 @@ import { RateLimiter } from '../core/rate-limit.ts';
 import { countSettled, createMetrics } from '../metrics.ts';
 import { Budgets } from '../nats/budgets.ts';
 import { followLedger } from '../nats/ledger.ts';
+import { shareLimits } from '../nats/limits.ts';
 import { followFleet } from '../nats/reports.ts';
 import { followSetting } from '../nats/settings.ts';
 import { watchFile } from '../watched-file.ts';
@@ -58,6 +59,8 @@ export function buildServer(parts: {
   // A reservation stands until then; a request that ends later than it has no reservation that could be forgotten twice.
   const book = new CostBook(2 * (config.DEADLINE_MAX_MS + lapseGraceMs));
   const ledger = followLedger(nats, book, log, (record) => countSettled(metrics, record));
+  const limiter = new RateLimiter();
+  const sharing = shareLimits(nats, limiter);
   const ingress: Ingress = {
     nats,
     config,
@@ -66,7 +69,7 @@ export function buildServer(parts: {
     book,
     ledger,
     budgets: new Budgets({ nats, book, feed: ledger, log }),
-    limiter: new RateLimiter(),
+    limiter,
     catalogue: followSetting(nats, policyKeys.models, catalogue, log),
     policy: followSetting(nats, policyKeys.active, policy, log),
     fleet: followFleet(nats, config.REPORT_STALE_MS),
@@ -91,7 +94,7 @@ export function buildServer(parts: {
     stop: async () => {
       draining = true;
       await stopListening(app, config.STOP_GRACE_MS);
-      for (const part of [keys, secrets, ingress.catalogue, ingress.policy, ingress.fleet, ledger])
+      for (const part of [keys, secrets, ingress.catalogue, ingress.policy, ingress.fleet, ledger, sharing])
         part.stop();
     },
   };
