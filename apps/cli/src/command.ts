@@ -10,6 +10,10 @@ export type Context = {
   connect(): Promise<Nats>;
   /** Who is asking, for the records. */
   readonly by: string;
+  /** The environment, for the programs that a command starts. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Where a local run, and a deployment from here, keep their keys. */
+  readonly stateDir: string;
 };
 
 export type Command = {
@@ -54,6 +58,17 @@ export function readNumber(option: string, text: string, least = 0): number {
   if (!Number.isFinite(value) || value < least)
     throw new CliError('usage', `${option} must be a number of at least ${least}, not "${text}"`);
   return value;
+}
+
+const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** A time span given as text, `15m`, in ms. @throws CliError `usage` that names the option */
+export function readSpan(option: string, text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)([smhd])$/.exec(text) ?? [];
+  const ms = Number(number) * (unitMs[unit as keyof typeof unitMs] ?? Number.NaN);
+  if (!(ms > 0))
+    throw new CliError('usage', `${option} must be a time like 90s, 15m, 24h or 7d, not "${text}"`);
+  return ms;
 }
 
 /** Asks before something is done; scripts say `--yes`. @throws CliError when nobody can be asked, or says no */

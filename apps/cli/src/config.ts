@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { CommonEnv } from '@drover/runtime';
 import { permissions } from '@drover/schemas';
 
-const projectRoot = fileURLToPath(new URL('../../../', import.meta.url));
+export const projectRoot = fileURLToPath(new URL('../../../', import.meta.url));
 
 /**
  * How NATS is reached: `NATS_URL` and the other variables that every process knows, and where they are absent, the local
@@ -13,10 +13,7 @@ const projectRoot = fileURLToPath(new URL('../../../', import.meta.url));
  */
 export function connectionFrom(env: NodeJS.ProcessEnv): CommonEnv {
   const given = (name: string): string | undefined => env[name] || undefined;
-  const localKey = join(
-    resolve(given('DROVER_STATE_DIR') ?? join(projectRoot, '.drover')),
-    'keys/operator.nk',
-  );
+  const localKey = join(stateDirOf(env), 'keys/operator.nk');
   const nkeyFile = given('NATS_NKEY_FILE') ?? (existsSync(localKey) ? localKey : undefined);
   const optional = Object.fromEntries(
     ['NATS_CA_FILE', 'NATS_CERT_FILE', 'NATS_KEY_FILE', 'NATS_DOMAIN'].flatMap((name) => {
@@ -32,6 +29,10 @@ export function connectionFrom(env: NodeJS.ProcessEnv): CommonEnv {
     ...optional,
   };
 }
+
+/** Where a local run keeps what it makes; as `npm start` has it. */
+export const stateDirOf = (env: NodeJS.ProcessEnv): string =>
+  resolve(env.DROVER_STATE_DIR || join(projectRoot, '.drover'));
 
 /** Who asks, as far as this machine knows. */
 export const operatorName = (env: NodeJS.ProcessEnv): string =>

@@ -1,5 +1,12 @@
 /** What scripts may rely on. Every failure has a code that does not change; the words beside it may. */
-export const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
+export const exitCodes = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  missingTool: 3,
+  missingLogin: 4,
+  missingConfiguration: 5,
+} as const;
 
 export type CliCode =
   | 'usage'
@@ -14,6 +21,11 @@ export type CliCode =
   | 'confirmation_required'
   | 'declined'
   | 'timeout'
+  | 'missing_tool'
+  | 'missing_login'
+  | 'missing_configuration'
+  | 'already_runs'
+  | 'unhealthy'
   | 'failed';
 
 /** A command that could not do what it was asked to. */
@@ -27,5 +39,12 @@ export class CliError extends Error {
   }
 }
 
-export const exitCodeOf = (code: CliCode): number =>
-  code === 'usage' || code === 'confirmation_required' ? exitCodes.usage : exitCodes.failed;
+const special: Partial<Record<CliCode, number>> = {
+  usage: exitCodes.usage,
+  confirmation_required: exitCodes.usage,
+  missing_tool: exitCodes.missingTool,
+  missing_login: exitCodes.missingLogin,
+  missing_configuration: exitCodes.missingConfiguration,
+};
+
+export const exitCodeOf = (code: CliCode): number => special[code] ?? exitCodes.failed;

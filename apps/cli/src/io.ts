@@ -7,6 +7,8 @@ export type Io = {
   /** A person sits at the other end: questions may be asked, and screens redrawn. */
   readonly interactive: boolean;
   ask(question: string): Promise<string>;
+  /** Of the terminal; absent where there is none. */
+  size?(): { columns: number; rows: number };
   /** Aborted when the person wants to leave. */
   readonly leaving: AbortSignal;
 };
@@ -28,6 +30,7 @@ export function terminal(): Io {
         lines.close();
       }
     },
+    size: () => ({ columns: process.stdout.columns, rows: process.stdout.rows }),
     leaving: controller.signal,
   };
 }

@@ -2,7 +2,7 @@ import type { Nats } from '@drover/runtime';
 import { DroverError } from '@drover/schemas';
 import type { Command, Context } from './command.ts';
 import { commands } from './commands/table.ts';
-import { connectionFrom, operatorName } from './config.ts';
+import { connectionFrom, operatorName, stateDirOf } from './config.ts';
 import { CliError, exitCodeOf, exitCodes } from './errors.ts';
 import type { Io } from './io.ts';
 import { connectOperator } from './nats/connect.ts';
@@ -17,6 +17,8 @@ export async function run(args: readonly string[], io: Io, env: NodeJS.ProcessEn
       return connection;
     },
     by: operatorName(env),
+    env,
+    stateDir: stateDirOf(env),
   };
   try {
     return await dispatch(args, context);
@@ -60,7 +62,7 @@ function overview(): string {
     ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     '',
     '--json gives every result as JSON, --help tells what a command takes.',
-    'Exit codes: 0 done, 1 failed, 2 wrong usage.',
+    'Exit codes: 0 done, 1 failed, 2 wrong usage; of deploy also 3 a tool, 4 a login, 5 configuration is missing.',
   ].join('\n');
 }
 

@@ -1,12 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Nats } from '@drover/runtime';
-import { type ClusterId, type Cordon, cordon } from '@drover/schemas';
-import { type Command, type Context, confirm, readArgs, readNumber } from '../command.ts';
-import { CliError } from '../errors.ts';
-import { backlogOf, cordonKey, existingCluster } from '../nats/clusters.ts';
-import { deleteKey, putKey, readKeys, revisionOf } from '../nats/keys.ts';
-
-const lookEveryMs = 500;
+import { type Command, confirm, readArgs, readNumber } from '../command.ts';
+import { existingCluster } from '../nats/clusters.ts';
+import { closeCluster, emptied, jobsAt, openCluster } from '../nats/cordons.ts';
 
 /** Closes a cluster to new work, and waits until it has finished what it has. */
 export const drain: Command = {
@@ -29,12 +23,7 @@ export const drain: Command = {
     const nats = await connect();
     const cluster = await existingCluster(nats, positionals[0] ?? '');
     await confirm(io, `Give ${cluster} nothing new?`, values.yes);
-    const { bucket, key } = cordonKey(cluster);
-    const revision = await revisionOf(nats, bucket, key);
-    const value: Cordon = { v: 1, reason: values.reason, by, asOf: new Date().toISOString() };
-    const parsed = cordon.safeParse(value);
-    if (!parsed.success) throw new CliError('usage', '--reason needs 1 to 200 characters');
-    await putKey(nats, bucket, key, parsed.data, { revision, by });
+    await closeCluster(nats, cluster, { reason: values.reason, by, paused: false });
     if (!values.json) io.note(`${cluster} gets nothing new.`);
     const left = values['no-wait']
       ? await jobsAt(nats, cluster)
@@ -53,39 +42,8 @@ export const uncordon: Command = {
     const { values, positionals } = readArgs(args, { json: { type: 'boolean' } }, [1, 1]);
     const nats = await connect();
     const cluster = await existingCluster(nats, positionals[0] ?? '');
-    const { bucket, key } = cordonKey(cluster);
-    const [closed] = await readKeys(nats, bucket, key, cordon);
-    if (closed !== undefined) await deleteKey(nats, bucket, key, closed.revision);
-    if (values.json) io.out(JSON.stringify({ cluster, cordoned: false, changed: closed !== undefined }));
-    else io.out(closed === undefined ? `${cluster} was open.` : `${cluster} is open again.`);
+    const changed = await openCluster(nats, cluster);
+    if (values.json) io.out(JSON.stringify({ cluster, cordoned: false, changed }));
+    else io.out(changed ? `${cluster} is open again.` : `${cluster} was open.`);
   },
 };
-
-async function jobsAt(nats: Nats, cluster: ClusterId): Promise<number> {
-  const { running, waiting } = (await backlogOf(nats, cluster)) ?? { running: 0, waiting: 0 };
-  return running + waiting;
-}
-
-/**
- * Resolves when no job was left at two looks in a row: one may have been on its way when the cluster was closed.
- * @throws CliError `timeout`; the cluster stays closed
- */
-async function emptied(
-  nats: Nats,
-  cluster: ClusterId,
-  timeoutMs: number,
-  io: Context['io'],
-): Promise<number> {
-  const giveUpMs = performance.now() + timeoutMs;
-  let shown: number | undefined;
-  while (!io.leaving.aborted) {
-    const left = await jobsAt(nats, cluster);
-    if (left === 0 && shown === 0) return 0;
-    if (left !== shown && left > 0) io.note(`${left} jobs are still there`);
-    shown = left;
-    if (performance.now() >= giveUpMs)
-      throw new CliError('timeout', `${left} jobs are still at ${cluster}, which stays closed`);
-    await sleep(lookEveryMs, undefined, { signal: io.leaving }).catch(() => {});
-  }
-  return jobsAt(nats, cluster);
-}

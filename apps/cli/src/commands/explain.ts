@@ -31,7 +31,7 @@ export const explain: Command = {
       return parsed.ok ? [parsed.value] : [];
     });
     if (decisions.length === 0 && events.length === 0)
-      throw new CliError('not_found', `nothing is known of ${id.data}; records are kept for a day`);
+      throw new CliError('not_found', `nothing is known of ${id.data}; its records may be past their time`);
     // The one that runs now has not failed.
     const isRunning = events.at(-1)?.event.state === 'running';
     const attempts = attemptsOf(isRunning ? events.slice(0, -1) : events);

@@ -1,15 +1,18 @@
 import { buckets, parseValue, type Tariff, tariff } from '@drover/schemas';
-import { type Command, readArgs, readNumber } from '../command.ts';
+import { type Command, readArgs, readNumber, readSpan } from '../command.ts';
 import { usd } from '../core/words.ts';
 import { CliError } from '../errors.ts';
 import { existingCluster } from '../nats/clusters.ts';
 import { putKey, readKeys, revisionOf } from '../nats/keys.ts';
 
-/** Sets what a node of a cluster costs. What is not named stays as it was. */
+/**
+ * Sets what a node of a cluster costs. What is not named stays as it was, but for the lifetime: without one the price holds
+ * for good. Feeders of prices leave it alone until it lapses (docs/costs.md).
+ */
 export const priceSet: Command = {
   name: 'price set',
   usage:
-    '<cluster> --usd-per-hour <n> [--market spot|on-demand] [--overhead-factor <n>] [--source <text>] [--json]',
+    '<cluster> --usd-per-hour <n> [--for 90s|15m|24h|7d] [--market spot|on-demand] [--overhead-factor <n>] [--source <text>] [--json]',
   summary: 'what a node of a cluster costs; counts from the next decision on',
   run: async (args, { io, connect, by }) => {
     const { values, positionals } = readArgs(
@@ -17,6 +20,7 @@ export const priceSet: Command = {
       {
         json: { type: 'boolean' },
         'usd-per-hour': { type: 'string' },
+        for: { type: 'string' },
         market: { type: 'string' },
         'overhead-factor': { type: 'string' },
         source: { type: 'string' },
@@ -27,12 +31,16 @@ export const priceSet: Command = {
     if (price === undefined) throw new CliError('usage', '--usd-per-hour is missing');
     const usdPerHour = readNumber('--usd-per-hour', price);
     const factor = values['overhead-factor'];
+    const validForMs = values.for === undefined ? undefined : readSpan('--for', values.for);
     const nats = await connect();
     const cluster = await existingCluster(nats, positionals[0] ?? '');
     const revision = await revisionOf(nats, buckets.prices.name, cluster);
     const [before] = await readKeys(nats, buckets.prices.name, cluster, tariff);
+    // The lifetime was that of another figure.
+    const { validForMs: _, ...rest } = before?.value ?? { v: 1, market: 'on-demand' as const };
     const parsed = parseValue<Tariff>(tariff, {
-      ...(before?.value ?? { v: 1, market: 'on-demand' }),
+      ...rest,
+      ...(validForMs === undefined ? {} : { validForMs }),
       usdPerHour,
       ...(values.market === undefined ? {} : { market: values.market }),
       ...(factor === undefined ? {} : { overheadFactor: readNumber('--overhead-factor', factor, 1) }),

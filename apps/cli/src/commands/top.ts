@@ -1,5 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Command, readArgs } from '../command.ts';
+import type { Nats } from '@drover/runtime';
+import { type Command, type Context, readArgs } from '../command.ts';
+import type { Overview } from '../core/overview.ts';
+import { fitted, painted } from '../core/paint.ts';
 import { screen } from '../core/screen.ts';
 import { CliError } from '../errors.ts';
 import { readOverview } from '../nats/overview.ts';
@@ -26,10 +29,10 @@ export const top: Command = {
     if (draws) io.out(enter);
     try {
       do {
-        const overview = await readOverview(nats);
-        if (values.json) io.out(JSON.stringify(overview));
-        else if (values.once) io.out(screen(overview));
-        else io.out(home + screen(overview).replaceAll('\n', `${clearLine}\n`) + clearLine + clearBelow);
+        const overview = await look(nats, draws ? io : undefined);
+        if (overview && values.json) io.out(JSON.stringify(overview));
+        else if (overview && values.once) io.out(screen(overview));
+        else if (overview) draw(io, screen(overview));
         if (values.once) return;
         await sleep(everyMs, undefined, { signal: io.leaving }).catch(() => {});
       } while (!io.leaving.aborted);
@@ -38,3 +41,23 @@ export const top: Command = {
     }
   },
 };
+
+/** @param io where a person watches: a hub that restarts is back in seconds, and they want to see that */
+async function look(nats: Nats, io: Context['io'] | undefined): Promise<Overview | undefined> {
+  try {
+    return await readOverview(nats);
+  } catch (error) {
+    if (io === undefined) throw error;
+    draw(io, `The hub does not answer (${error instanceof Error ? error.message : error}); still trying.`);
+    return undefined;
+  }
+}
+
+const someSize = { columns: 120, rows: 40 };
+
+function draw(io: Context['io'], text: string): void {
+  const { columns, rows } = io.size?.() ?? someSize;
+  // Room for the line on which the cursor rests, and for the way out.
+  const body = painted(fitted(`${text}\n\nCtrl-C leaves`, { columns, rows: rows - 1 }));
+  io.out(home + body.replaceAll('\n', `${clearLine}\n`) + clearLine + clearBelow);
+}

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { agentId, clusterId, type Report, type RequestInput, requestId, tariff } from '@drover/schemas';
+import {
+  agentId,
+  clusterId,
+  type Report,
+  type RequestInput,
+  requestId,
+  type Tariff,
+  tariff,
+} from '@drover/schemas';
 import fc from 'fast-check';
 import { changeLines, difference } from './difference.ts';
 import { clusterStatus } from './fleet.ts';
@@ -104,7 +112,7 @@ const price = tariff.parse({
   source: 'test',
   asOf: '2026-01-01T00:00:00Z',
 });
-const facts = { cluster: 'aws', backlog: { running: 1, waiting: 0 } };
+const facts = { cluster: 'aws', backlog: { running: 1, waiting: 0 }, nowMs: Date.parse(price.asOf) };
 
 test('the price of a thousand tokens is the node price over what the node makes with all slots busy', () => {
   const status = clusterStatus({ ...facts, reports: [{ report: report(), ageMs: 10 }], tariff: price });
@@ -117,6 +125,17 @@ test('what is not known of a cluster is absent, never a zero', () => {
   const status = clusterStatus({ ...facts, reports: [{ report: unmeasured, ageMs: 10 }] });
   for (const key of ['usdPer1k', 'usdPerHour', 'tokensPerSecond', 'cordoned'])
     assert.ok(!(key in status), key);
+});
+
+test('a price past its time is shown as stale, and for how long; one in time, or without a time, is not', () => {
+  const at = (nowMs: number, tariff: Tariff) =>
+    clusterStatus({ ...facts, reports: [], tariff, nowMs: facts.nowMs + nowMs });
+  const timed = { ...price, validForMs: 3_600_000 };
+  assert.equal(at(10_800_000, timed).priceStaleMs, 7_200_000);
+  assert.ok(!('priceStaleMs' in at(3_599_000, timed)) && !('priceStaleMs' in at(9e12, price)));
+  const base = { atMs: 0, policy: null, queue: [], deadLetters: 0 } as const;
+  assert.match(screen({ ...base, clusters: [at(10_800_000, timed)] }), /\$0\.18, stale for 2\.0 h/);
+  assert.doesNotMatch(screen({ ...base, clusters: [at(1, timed)] }), /stale/);
 });
 
 test('a cluster without reports is at zero, one with only old ones is silent', () => {

@@ -5,9 +5,13 @@ export type AgedReport = { readonly report: Report; readonly ageMs: number };
 
 export type ClusterStatus = {
   readonly cluster: string;
-  /** As its agents report; `silent` when none has lately, `at-zero` when there is none at all. */
+  /** As its agents report; `silent` when none has lately, `at-zero` when there is none at all, or all have left. */
   readonly phase: Report['phase'] | 'silent' | 'at-zero';
   readonly cordoned?: string;
+  /** An operator wants no node of it. */
+  readonly paused?: true;
+  /** Nodes that the scheduler wants. */
+  readonly wantedNodes?: number;
   readonly readyAgents: number;
   readonly slots: number;
   readonly running: number;
@@ -15,6 +19,10 @@ export type ClusterStatus = {
   readonly model?: string;
   readonly usdPerHour?: number;
   readonly market?: Tariff['market'];
+  /** Where the price is from. */
+  readonly priceSource?: string;
+  /** How long the price has been past its time, in ms; absent while it is to be trusted. */
+  readonly priceStaleMs?: number;
   /** Tokens per second of one node, at the most replies at once that were measured. */
   readonly tokensPerSecond?: number;
   /** USD per 1,000 output tokens at that rate; absent while price or rate is unknown. */
@@ -31,10 +39,13 @@ export type ClusterFacts = {
   readonly tariff?: Tariff | undefined;
   readonly cordon?: Cordon | undefined;
   readonly backlog: { readonly running: number; readonly waiting: number };
+  readonly wantedNodes?: number;
+  readonly nowMs: number;
 };
 
 /** Pure. All that is known of a cluster, in one line. What is not known is absent. */
-export function clusterStatus({ cluster, reports, tariff, cordon, backlog }: ClusterFacts): ClusterStatus {
+export function clusterStatus(facts: ClusterFacts): ClusterStatus {
+  const { cluster, reports, tariff, cordon, backlog, wantedNodes, nowMs } = facts;
   const fresh = reports.filter(({ ageMs }) => ageMs <= staleMs).map(({ report }) => report);
   const ready = fresh.filter(({ phase }) => phase === 'ready');
   const model = reports.find(({ report }) => report.model)?.report.model?.name;
@@ -44,19 +55,27 @@ export function clusterStatus({ cluster, reports, tariff, cordon, backlog }: Clu
     cluster,
     phase: phaseOf(reports, fresh),
     ...(cordon === undefined ? {} : { cordoned: cordon.reason }),
+    ...(cordon?.paused ? { paused: true } : {}),
+    ...(wantedNodes === undefined ? {} : { wantedNodes }),
     readyAgents: ready.length,
     slots: ready.reduce((sum, { slots }) => sum + slots, 0),
     ...backlog,
     ...(model === undefined ? {} : { model }),
-    ...(tariff === undefined ? {} : { usdPerHour: tariff.usdPerHour, market: tariff.market }),
+    ...(tariff === undefined ? {} : priceFacts(tariff, nowMs)),
     ...(tokensPerSecond === undefined ? {} : { tokensPerSecond }),
     ...(usdPer1k === undefined ? {} : { usdPer1k }),
     ...(reports.length === 0 ? {} : { reportAgeMs: Math.min(...reports.map(({ ageMs }) => ageMs)) }),
   };
 }
 
+function priceFacts({ usdPerHour, market, source, asOf, validForMs }: Tariff, nowMs: number) {
+  const staleMs = validForMs === undefined ? 0 : nowMs - Date.parse(asOf) - validForMs;
+  return { usdPerHour, market, priceSource: source, ...(staleMs > 0 ? { priceStaleMs: staleMs } : {}) };
+}
+
 function phaseOf(reports: readonly AgedReport[], fresh: readonly Report[]): ClusterStatus['phase'] {
-  if (reports.length === 0) return 'at-zero';
+  // Whose last word was that they leave have left; the others are missed.
+  if (fresh.length === 0 && reports.every(({ report }) => report.phase === 'draining')) return 'at-zero';
   const order = ['ready', 'booting', 'draining', 'down'] as const;
   return order.find((phase) => fresh.some((report) => report.phase === phase)) ?? 'silent';
 }

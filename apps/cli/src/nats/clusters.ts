@@ -1,13 +1,30 @@
 import { apiErrors, isApiError, type Nats } from '@drover/runtime';
-import { buckets, type ClusterId, clusterId, jobConsumer, policyKeys } from '@drover/schemas';
+import {
+  buckets,
+  type ClusterId,
+  type ConsumerDefinition,
+  clusterId,
+  jobConsumer,
+  policyKeys,
+  wakeConsumer,
+} from '@drover/schemas';
 import { CliError } from '../errors.ts';
 
 /** Jobs of a cluster that run or wait there. */
 export type Backlog = { readonly running: number; readonly waiting: number };
 
 /** Undefined when there is no such cluster: each has a consumer of its own, made at bootstrap. */
-export async function backlogOf(nats: Nats, cluster: string): Promise<Backlog | undefined> {
-  const { stream, name } = jobConsumer(cluster);
+export const backlogOf = (nats: Nats, cluster: string): Promise<Backlog | undefined> =>
+  before(nats, jobConsumer(cluster));
+
+/** How many nodes of a cluster the scheduler wants now: what its autoscaler acts on. Undefined as above. */
+export async function wantedNodesOf(nats: Nats, cluster: string): Promise<number | undefined> {
+  const nodes = await before(nats, wakeConsumer(cluster));
+  return nodes && nodes.running + nodes.waiting;
+}
+
+/** What a consumer has before it. */
+async function before(nats: Nats, { stream, name }: ConsumerDefinition): Promise<Backlog | undefined> {
   try {
     const { num_ack_pending, num_pending } = await nats.jsm.consumers.info(stream, name);
     return { running: num_ack_pending, waiting: num_pending };

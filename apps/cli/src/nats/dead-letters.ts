@@ -1,5 +1,5 @@
 import { apiErrors, isApiError, type Nats, readSubject } from '@drover/runtime';
-import { natsHeaders, type Request, streams, subjects } from '@drover/schemas';
+import { natsHeaders, type Request, streams, subjectOfRequest, subjects } from '@drover/schemas';
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { headers } from 'nats';
 import { type DeadLetter, deadLetterOf } from '../core/dead-letter.ts';
@@ -57,7 +57,7 @@ async function onlySeqOf(nats: Nats, request: string): Promise<number> {
 export async function resubmit(nats: Nats, { letter }: OpenedLetter, request: Request): Promise<void> {
   const about = headers();
   about.set(natsHeaders.retryOf, letter.request);
-  const subject = subjects.request(request.priority, request.tenant, request.id);
+  const subject = subjectOfRequest(request);
   try {
     await nats.js.publish(subject, JSON.stringify(request), { msgID: request.id, headers: about });
   } catch (error) {

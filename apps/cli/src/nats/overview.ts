@@ -14,9 +14,9 @@ import {
   subjects,
   tariff,
 } from '@drover/schemas';
-import { type AgedReport, clusterStatus } from '../core/fleet.ts';
+import { type AgedReport, type ClusterFacts, clusterStatus } from '../core/fleet.ts';
 import type { Overview } from '../core/overview.ts';
-import { backlogOf } from './clusters.ts';
+import { backlogOf, wantedNodesOf } from './clusters.ts';
 import { lastOfEach, readKeys } from './keys.ts';
 
 /** Reads everything once. @throws when JetStream does not answer */
@@ -32,6 +32,7 @@ export async function readOverview(nats: Nats): Promise<Overview> {
   const cordonOf = new Map(cordons.map(({ key, value }) => [key.slice(policyKeys.cordon('').length), value]));
   const tariffOf = new Map(prices.map(({ key, value }) => [key, value]));
   const names = [...new Set([...tariffOf.keys(), ...reports.keys(), ...cordonOf.keys()])].toSorted();
+  const atMs = Date.now();
   const clusters = await Promise.all(
     names.map(async (cluster) =>
       clusterStatus({
@@ -39,13 +40,14 @@ export async function readOverview(nats: Nats): Promise<Overview> {
         reports: reports.get(cluster) ?? [],
         tariff: tariffOf.get(cluster),
         cordon: cordonOf.get(cluster),
-        backlog: (await backlogOf(nats, cluster)) ?? { running: 0, waiting: 0 },
+        ...(await demandOf(nats, cluster)),
+        nowMs: atMs,
       }),
     ),
   );
   const [inForce] = active;
   return {
-    atMs: Date.now(),
+    atMs,
     policy: inForce ? { strategy: inForce.value.strategy, revision: inForce.revision } : null,
     clusters,
     queue,
@@ -64,6 +66,15 @@ async function readReports(nats: Nats): Promise<Map<string, AgedReport[]>> {
     byCluster.set(cluster, [...(byCluster.get(cluster) ?? []), { report: parsed.value, ageMs }]);
   }
   return byCluster;
+}
+
+/** A cluster that bootstrap does not know has no consumers. */
+async function demandOf(nats: Nats, cluster: string): Promise<Pick<ClusterFacts, 'backlog' | 'wantedNodes'>> {
+  const [backlog, wantedNodes] = await Promise.all([backlogOf(nats, cluster), wantedNodesOf(nats, cluster)]);
+  return {
+    backlog: backlog ?? { running: 0, waiting: 0 },
+    ...(wantedNodes === undefined ? {} : { wantedNodes }),
+  };
 }
 
 async function readBand(nats: Nats, band: Priority): Promise<{ band: Priority; waiting: number }> {
