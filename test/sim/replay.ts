@@ -10,7 +10,7 @@ import type { Decision } from '../../apps/scheduler/src/core/types.ts';
  * `--policy`, by another one, saying what that would have chosen and cost. Each decision is replayed on the state that was
  * recorded: what the other choice would have changed for later ones is not in the figures.
  *
- *     nats stream get LLM_DECISIONS … > decisions.jsonl        one record a line
+ *     npm run --silent drover -- decisions export > decisions.jsonl        one record a line
  *     node test/sim/replay.ts --decisions decisions.jsonl [--policy other.json]
  */
 const { values: options } = parseArgs({

@@ -26,7 +26,7 @@ type Work = { readonly prompt: number; readonly output: number };
 /** Node seconds of one token at the least: all slots busy, when a node is most productive. */
 type Rates = { readonly perPrompt: number; readonly perOutput: number };
 
-const leastRates = (spec: ClusterSpec): Rates => ({
+export const leastRates = (spec: ClusterSpec): Rates => ({
   perPrompt: (1 + prefillContention * (spec.slots - 1)) / (spec.prefillTps * spec.slots),
   perOutput: 1 / decodeAt(spec, spec.slots),
 });
@@ -79,8 +79,13 @@ export async function lpBound(
   day: { arrivals: readonly Arrival[]; endMs: number },
   seed: number,
 ): Promise<number> {
+  return leastValueOf(programOf(scenario, day, seed));
+}
+
+/** The least value of a linear program in the LP format. @throws when it has none */
+export async function leastValueOf(program: string): Promise<number> {
   const highs = await loadHighs();
-  return solved.parse(highs.solve(programOf(scenario, day, seed), { presolve: 'on' })).ObjectiveValue;
+  return solved.parse(highs.solve(program, { presolve: 'on' })).ObjectiveValue;
 }
 
 type Group = { readonly bin: number; readonly priority: Priority; prompt: number; output: number };

@@ -13,7 +13,7 @@ import type { Assignment } from '../../../apps/scheduler/src/core/ledger.ts';
 import type { Decision, TokenEstimate, Waiting } from '../../../apps/scheduler/src/core/types.ts';
 import { Planner } from '../../../apps/scheduler/src/planner.ts';
 import { State } from '../../../apps/scheduler/src/state.ts';
-import type { Live, SimCluster, SimNode } from './node.ts';
+import type { Live, NodeMeter, SimCluster, SimNode } from './node.ts';
 import { randomOf } from './random.ts';
 import { nameOf, ratesOf, tariffOf } from './rates.ts';
 import { Controller, type Scaler } from './scalers.ts';
@@ -21,7 +21,7 @@ import type { Arrival } from './trace.ts';
 import type { Driver, Ended, World } from './world.ts';
 
 const reportEveryMs = 2_000;
-const scaleEveryMs = 5_000;
+const defaultScaleEveryMs = 5_000;
 const modelName = 'm1';
 const tokensPerLink = 64;
 
@@ -31,6 +31,16 @@ export type DroverOptions = {
   readonly seed: number;
   /** Knows the length of each answer beforehand. */
   readonly oracle?: boolean;
+  readonly scaleEveryMs?: number;
+  /** What agents measure of their nodes; absent: they know the true rates. */
+  readonly meters?: NodeMeters;
+  readonly onAssigned?: (live: Live, decision: Extract<Decision, { kind: 'assign' }>) => void;
+};
+
+/** Measures each node as its agent would. */
+export type NodeMeters = {
+  of(nodeId: string): NodeMeter;
+  rates(nodeId: string): Report['rates'];
 };
 
 class OracleState extends State {
@@ -66,7 +76,15 @@ export class DroverDriver implements Driver {
   /** When an answer of the true length was to be there. */
   readonly #promisedAtMs = new Map<RequestId, { fromMs: number; toMs: number }>();
 
-  constructor({ policy, scaler, seed, oracle }: DroverOptions) {
+  readonly #scaleEveryMs: number;
+  readonly #meters: NodeMeters | undefined;
+  readonly #onAssigned: DroverOptions['onAssigned'];
+
+  constructor(options: DroverOptions) {
+    const { policy, scaler, seed, oracle, scaleEveryMs, meters, onAssigned } = options;
+    this.#scaleEveryMs = scaleEveryMs ?? defaultScaleEveryMs;
+    this.#meters = meters;
+    this.#onAssigned = onAssigned;
     if (oracle) {
       const state = new OracleState();
       this.#state = state;
@@ -88,6 +106,10 @@ export class DroverDriver implements Driver {
       },
       { random: () => random.uniform(), onDecided: () => {} },
     );
+  }
+
+  meterOf(nodeId: string): NodeMeter {
+    return this.#meters?.of(nodeId) ?? (() => {});
   }
 
   onArrival(live: Live, world: World): void {
@@ -143,6 +165,7 @@ export class DroverDriver implements Driver {
     ledger.confirm(id, nowMs);
     const { ttftMs, tpotMs } = chosen.prediction;
     this.#promisedAtMs.set(id, { fromMs: nowMs, toMs: nowMs + ttftMs + tpotMs * live.arrival.outputTokens });
+    this.#onAssigned?.(live, decision);
     this.#here().send(live, this.#cluster(cluster));
   }
 
@@ -173,7 +196,7 @@ export class DroverDriver implements Driver {
       this.#recall(world);
       this.#plan(world);
     }
-    if (nowMs % scaleEveryMs === 0) this.#scaler.tick(world);
+    if (nowMs % this.#scaleEveryMs === 0) this.#scaler.tick(world);
   }
 
   #plan(world: World): void {
@@ -221,7 +244,7 @@ export class DroverDriver implements Driver {
       model: { name: modelName, hash: 'h1', contextTokens: 2_048, endpoints: ['chat'] },
       slots: spec.slots,
       inFlight: [],
-      rates: ratesOf(spec),
+      rates: this.#meters ? this.#meters.rates(node.id) : ratesOf(spec),
       bootMs: spec.bootMs,
     };
   }
@@ -253,7 +276,11 @@ function waitingOf(arrival: Arrival, promptTokens: number, nowMs: number): Waiti
     submittedAtMs: arrival.atMs,
     deadlineAtMs: arrival.deadlineAtMs,
     endpoint: 'chat',
-    body: { model: modelName, messages: [{ role: 'user', content: '' }] },
+    body: {
+      model: modelName,
+      messages: [{ role: 'user', content: '' }],
+      ...(arrival.maxTokens === undefined ? {} : { max_tokens: arrival.maxTokens }),
+    },
   });
   const links = Math.floor(arrival.promptTokens / tokensPerLink);
   return {

@@ -25,9 +25,9 @@ export type Contender = {
 export const studyPolicy = {
   v: 1,
   strategy: 'cost',
-  ttftMaxMs: 8_000,
-  reserve: { share: 0.25 },
-  scaling: {},
+  ttftMaxMs: 9_000,
+  reserve: { share: 0.35, standardWaitMs: 5_000, batchWaitMs: 100_000 },
+  scaling: { utilisation: 0.75, surplusMargin: 0.15, swapMargin: 0.3, failedWakeMs: 300_000 },
 } as const satisfies PolicyInput;
 
 const rulesOf = (policy: PolicyInput) => {

@@ -38,8 +38,8 @@ const ratio = (ours: Row, other: Row, pick: (measures: Measures) => number): Est
 const belowOrAbove = ({ mean, half }: Estimate): string =>
   mean >= 0 ? `${show({ mean, half }, 1)} % below` : `${show({ mean: -mean, half }, 1)} % above`;
 
-const overBound = (row: Row, { bounds }: Result): Estimate =>
-  estimate(row.cells.map(({ measures }, index) => measures.usd / (bounds[index]?.lpUsd ?? Number.NaN)));
+const overBound = (row: Row, { bounds }: Result, bound: 'lpUsd' | 'keptUsd' = 'lpUsd'): Estimate =>
+  estimate(row.cells.map(({ measures }, index) => measures.usd / (bounds[index]?.[bound] ?? Number.NaN)));
 
 export function pageOf(results: readonly Result[], about: About): string {
   return [
@@ -72,7 +72,7 @@ function setting({ seeds, splice, source }: About): string[] {
       .join(
         '; ',
       )}; at most ${tpotMaxMs} ms per token. Kept = done with all of that, out of all requests that came, the refused ones included.`,
-    `- **Seeds**: ${seeds.join(', ')}; ± is the 95 % interval over them. Drover’s policy was tuned on seeds 101, 102 and 103 only.`,
+    `- **Seeds**: ${seeds.join(', ')}; ± is the 95 % interval over them. Drover’s policy was tuned on seeds 101 to 106 only.`,
     '  An early run on seeds 1 and 2 showed fewer promises kept than by least queue in `spot`; the tuning was then repeated, on its own',
     '  seeds, towards more promises for more money.',
     '- **Autoscaling**: all baselines have the usual one per cluster (from zero, asked every 5 s, five minutes of stabilisation),',
@@ -80,7 +80,8 @@ function setting({ seeds, splice, source }: About): string[] {
     '- **−**: Drover without one part. Without wake and sleep: one node of each cluster is always on, and the usual autoscaler adds',
     '  more. Without late binding: a cluster may be sent eight jobs more than it has slots.',
     '- **$/1K**: USD paid for nodes, from their start to their end, over 1,000 output tokens: those delivered, or those of kept promises. In thousandths (m$).',
-    '- **× LP**: cost over a lower bound that knows everything beforehand and buys fractions of nodes (`bounds.ts`).',
+    '- **× LP**: cost over a lower bound that knows everything beforehand and buys fractions of nodes (`bounds.ts`): what it takes',
+    '  to answer everything by its deadline. The second program (`kept-bound.ts`) bounds only who keeps every promise.',
     '',
     'The policy, as a file (what is not named has its default):',
     '',
@@ -100,7 +101,7 @@ function sectionOf(result: Result): string[] {
     '|---|---|---|---|---|---|---|---|',
     ...scenario.clusters.map(clusterLine),
     '',
-    `${show(estimate(requests), 0)} requests. Lower bounds: $${show(estimate(bounds.map(({ fluidUsd }) => fluidUsd)), 3)} (fluid), $${show(estimate(bounds.map(({ lpUsd }) => lpUsd)), 3)} (linear program).`,
+    `${show(estimate(requests), 0)} requests. Lower bounds: $${show(estimate(bounds.map(({ fluidUsd }) => fluidUsd)), 3)} (fluid), $${show(estimate(bounds.map(({ lpUsd }) => lpUsd)), 3)} (linear program), $${show(estimate(bounds.map(({ keptUsd }) => keptUsd)), 3)} (the same for who keeps every promise).`,
     '',
     '| policy | kept % | done % | m$/1K delivered | m$/1K kept | × LP | first token p50, p95 (s) | busy % | booting % | cluster wakes/h | node starts/h | switches/1K | cached % |',
     '|---|---|---|---|---|---|---|---|---|---|---|---|---|',
@@ -201,6 +202,7 @@ function targetsOf(result: Result): Target[] {
   const perDelivered = ({ usdPer1kOutput }: Measures) => usdPer1kOutput;
   const perKept = ({ usdPer1kKept }: Measures) => usdPer1kKept;
   const over = overBound(ours, result);
+  const overKept = overBound(ours, result, 'keptUsd');
   const wakes = of(ours, ({ wakesPerHour }) => wakesPerHour);
   const starts = of(ours, ({ startsPerHour }) => startsPerHour);
   const earlier = (id: string, name: string): Target[] => [
@@ -226,6 +228,11 @@ function targetsOf(result: Result): Target[] {
     ...earlier('earlier-ideal', 'idealised'),
     { target: '≤ 1.4 × the LP bound', measured: show(over, 2), met: over.mean <= 1.4 },
     {
+      target: 'the same over the LP bound for who keeps every promise',
+      measured: show(overKept, 2),
+      met: overKept.mean <= 1.4,
+    },
+    {
       target: '≤ 6 wakes/h, counted in clusters woken from zero',
       measured: show(wakes, 1),
       met: wakes.mean <= 6,
@@ -250,7 +257,7 @@ function whyNot(result: Result): string[] {
     ],
     [
       'LP bound',
-      `The bound buys fractions of nodes for fractions of minutes, never waits for a boot that it did not foresee and fills every slot. Whole nodes, kept ready for bursts that must start within ten seconds, were busy ${busy} % of the paid time and booting ${booting} %. Even the clairvoyant policy with whole nodes is at ${show(overBound(oracle, result), 2)}.`,
+      `The bound buys fractions of nodes for fractions of minutes, never waits for a boot that it did not foresee and fills every slot. Whole nodes, kept ready for bursts that must start within ten seconds, were busy ${busy} % of the paid time and booting ${booting} %. Even the clairvoyant policy with whole nodes is at ${show(overBound(oracle, result), 2)}. A program that also asks for each promise's own limits and each node's own boot (\`kept-bound.ts\`) is hardly higher; what is left is whole nodes, and not knowing.`,
     ],
     [
       'nodes started',

@@ -26,11 +26,26 @@ export type ClusterSpec = {
 /** A cluster loses all its nodes and starts none. */
 export type Outage = { readonly cluster: string; readonly fromMs: number; readonly toMs: number };
 
+/** How fast one node is while so many nodes of its machine are busy and it has so many jobs itself; tokens per second. */
+export type Speeds = { readonly prefillTps: number; readonly decodeTps: number };
+
+/**
+ * One machine that all nodes share: what one does slows the others. Its nodes read prompts first, as llama.cpp does: who
+ * writes on the same node waits meanwhile.
+ */
+export type SharedMachine = {
+  /** A job holds its slot for so long without any work, on the way there and back. */
+  readonly aroundMs: number;
+  speeds(busyNodes: number, jobs: number): Speeds;
+};
+
 export type Scenario = {
   readonly name: string;
   readonly about: string;
   readonly clusters: readonly ClusterSpec[];
   readonly outages: readonly Outage[];
+  /** Absent: every node has a machine of its own. */
+  readonly machine?: SharedMachine;
 };
 
 /** Prices change on this grid, which is a multiple of the bound's bins. */

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { fluidBound, lpBound } from './bounds.ts';
 import { DroverDriver } from './drover.ts';
+import { keptBound } from './kept-bound.ts';
 import { type Measures, measuresOf } from './measure.ts';
 import { type Contender, contenders } from './policies.ts';
 import { pageOf, plotsOf } from './report.ts';
@@ -42,6 +43,7 @@ export type Result = {
   readonly bounds: readonly {
     readonly fluidUsd: number;
     readonly lpUsd: number;
+    readonly keptUsd: number;
     readonly outputTokens: number;
   }[];
   readonly requests: readonly number[];
@@ -67,6 +69,7 @@ async function study(scenario: Scenario): Promise<Result> {
     bounds.push({
       fluidUsd: fluidBound(scenario, day, seed),
       lpUsd: await lpBound(scenario, day, seed),
+      keptUsd: await keptBound(scenario, day, seed),
       outputTokens: day.arrivals.reduce((sum, { outputTokens }) => sum + outputTokens, 0),
     });
     console.error(`${scenario.name}: bounds of seed ${seed}`);

@@ -22,6 +22,8 @@ export type Arrival = {
   readonly atMs: number;
   readonly promptTokens: number;
   readonly outputTokens: number;
+  /** What the request itself says about its length; absent: nothing. */
+  readonly maxTokens?: number;
   /** Requests of one session begin alike. */
   readonly session: string;
   readonly ttftMaxMs: number;

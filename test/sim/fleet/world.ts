@@ -6,7 +6,9 @@ import {
   deliveredBy,
   type Job,
   type Live,
+  type NodeMeter,
   remember,
+  type Sharing,
   type SimCluster,
   type SimNode,
   untilNextMs,
@@ -41,6 +43,8 @@ export type Driver = {
   onNodes(world: World): void;
   onTick(world: World): void;
   onPrices(world: World): void;
+  /** Who listens to what a new node does; absent: nobody. */
+  meterOf?(nodeId: string): NodeMeter;
 };
 
 type Happening =
@@ -78,6 +82,7 @@ export class World {
   readonly #ended: Ended[] = [];
   readonly #series: { atMs: number; nodes: number[]; busySlots: number; waiting: number }[] = [];
   readonly waiting = new Set<Live>();
+  readonly #sharing: Sharing | undefined;
   nowMs = 0;
   #overfull = 0;
 
@@ -91,8 +96,11 @@ export class World {
     this.#driver = driver;
     this.#seed = seed;
     this.#endMs = day.endMs;
+    const sharing = scenario.machine && { machine: scenario.machine, busyNodes: 0 };
+    this.#sharing = sharing;
     this.clusters = scenario.clusters.map((spec) => ({
       spec,
+      ...(sharing ? { sharing } : {}),
       prices: pricesOf(spec, day.endMs, seed),
       nodes: [],
       queue: [],
@@ -216,8 +224,10 @@ export class World {
     if (cluster.nodes.length === 0) cluster.wakes++;
     const serial = cluster.boots++;
     const random = randomOf(this.#seed, `node ${cluster.spec.name} ${serial}`);
+    const id = `${cluster.spec.name}-${serial}`;
+    const meter = this.#driver.meterOf?.(id);
     const node: SimNode = {
-      id: `${cluster.spec.name}-${serial}`,
+      id,
       cluster,
       startedAtMs: this.nowMs,
       phase: 'booting',
@@ -227,6 +237,7 @@ export class World {
       appliedAtMs: this.nowMs,
       version: 0,
       busyMs: 0,
+      ...(meter ? { meter } : {}),
       cache: new Map(),
     };
     cluster.nodes.push(node);
@@ -300,6 +311,22 @@ export class World {
   }
 
   #replan(node: SimNode): void {
+    this.#shareMachine();
+    this.#plan(node);
+  }
+
+  /** When the number of busy nodes of a shared machine has changed, all of them are slower or faster from now on. */
+  #shareMachine(): void {
+    if (!this.#sharing) return;
+    const nodes = this.clusters.flatMap((cluster) => cluster.nodes);
+    const busyNodes = nodes.filter(({ jobs }) => jobs.length > 0).length;
+    if (busyNodes === this.#sharing.busyNodes) return;
+    for (const node of nodes) apply(node, this.nowMs);
+    this.#sharing.busyNodes = busyNodes;
+    for (const node of nodes) this.#plan(node);
+  }
+
+  #plan(node: SimNode): void {
     node.version++;
     const nextMs = untilNextMs(node);
     if (nextMs !== Number.POSITIVE_INFINITY)
@@ -309,7 +336,7 @@ export class World {
   #progress(node: SimNode): void {
     apply(node, this.nowMs);
     for (const job of [...node.jobs])
-      if (job.prefillLeft === 0 && job.outputLeft === 0) this.#finish(node, job);
+      if (job.aroundLeftMs === 0 && job.prefillLeft === 0 && job.outputLeft === 0) this.#finish(node, job);
     this.#replan(node);
     this.#settleNode(node);
   }
@@ -397,6 +424,7 @@ export class World {
     node.goneAtMs = this.nowMs;
     const { nodes } = node.cluster;
     if (nodes.includes(node)) nodes.splice(nodes.indexOf(node), 1);
+    this.#shareMachine();
   }
 
   #note(): void {

@@ -1,9 +1,10 @@
 import {
+  buckets,
   clusterOf,
-  decisionRecord,
   type Event,
   event,
   job,
+  ledgerRecord,
   maxAttempts,
   type Outcome,
   parseMessage,
@@ -12,7 +13,9 @@ import {
   tokenOf,
   writers,
 } from '@drover/schemas';
+import { z } from 'zod';
 import type { Stored, StreamModel } from './hub/stream.ts';
+import { Leadership } from './leadership.ts';
 import type { SimProcess } from './process.ts';
 
 /** Every invariant that a run is checked against, by name. */
@@ -25,6 +28,10 @@ export const invariants = [
   'no-assignment-beyond-slots',
   'nothing-waits-forever',
   'dead-letter-after-max-attempts',
+  'one-leader-at-a-time',
+  'deposed-leader-changes-nothing',
+  'wakes-say-what-the-leader-wants',
+  'settled-exactly-once',
   'no-process-breaks',
 ] as const;
 
@@ -38,16 +45,29 @@ export type Log = {
   /** Its owner has given it back, and nobody has taken it since. */
   released: boolean;
   /** Nothing may follow. */
-  ended: { outcome: Outcome; by: SimProcess | undefined; writer: string } | undefined;
+  ended: { outcome: Outcome; event: Event; by: SimProcess | undefined; writer: string } | undefined;
+  /** Its record is in the ledger. */
+  settled: boolean;
   runs: number;
   deadLetter: boolean;
 };
+
+/** What is looked at of a decision: to parse all of it takes longer than to make it. */
+const choice = z.object({
+  kind: z.string(),
+  chosen: z.string().optional(),
+  request: z.string(),
+  candidates: z.array(z.object({ cluster: z.string(), load: z.number(), slots: z.number() })),
+});
+
+const leaseStream = `KV_${buckets.leases.name}`;
 
 /** Looks at everything that the streams store, as it is stored. */
 export class History {
   readonly logs = new Map<string, Log>();
   readonly violations: Violation[] = [];
   assignments = 0;
+  readonly leadership = new Leadership((invariant, detail) => this.violated(invariant, detail));
   readonly #slotLimits: ReadonlyMap<string, number>;
 
   /** @param slotLimits the most unsettled jobs that a cluster may have; absent: no limit */
@@ -63,6 +83,7 @@ export class History {
         owner: undefined,
         released: false,
         ended: undefined,
+        settled: false,
         runs: 0,
         deadLetter: false,
       };
@@ -93,7 +114,51 @@ export class History {
       case streams.decisions.name:
         this.#onDecision(message);
         break;
+      case streams.ledger.name:
+        this.#onRecord(message);
+        break;
+      case streams.wakes.name:
+        this.leadership.onWake(message);
+        break;
+      case leaseStream:
+        this.leadership.onLease(message);
+        break;
     }
+  }
+
+  onExpired(stream: StreamModel, { subject, seq }: Stored): void {
+    if (stream.name === streams.wakes.name) this.leadership.onWakeExpired(subject, seq);
+    if (stream.name === leaseStream) this.leadership.onLeaseExpired();
+  }
+
+  onDeleted(stream: StreamModel, message: Stored, by: SimProcess): void {
+    if (stream.name === streams.wakes.name) this.leadership.onWakeRemoved(message, by);
+  }
+
+  /** One record per request, and no other tokens than the event says that were metered. */
+  #onRecord(message: Stored): void {
+    const parsed = parseMessage(ledgerRecord, message.data);
+    if (!parsed.ok) throw new Error(parsed.problem);
+    const { request, status, portions, promptTokens, completionTokens } = parsed.value;
+    const log = this.log(request);
+    const wrong = (what: string) => this.violated('settled-exactly-once', `${request} ${what}`);
+    if (log.settled) wrong('has two records');
+    log.settled = true;
+    const event = log.ended?.event;
+    if (event?.state !== 'ended') {
+      wrong('has a record and no end');
+      return;
+    }
+    const metered = event.metered ?? [];
+    const paid = portions.map(({ usd: _usd, ...portion }) => portion);
+    if (JSON.stringify(paid) !== JSON.stringify(metered) || status !== event.outcome.status)
+      wrong(`was settled as ${JSON.stringify(paid)}, metered as ${JSON.stringify(metered)}`);
+    const sum = (of: 'promptTokens' | 'completionTokens') => metered.reduce((all, one) => all + one[of], 0);
+    if (
+      event.metered &&
+      (promptTokens !== sum('promptTokens') || completionTokens !== sum('completionTokens'))
+    )
+      wrong('has other sums than its portions');
   }
 
   #onJob(stream: StreamModel, message: Stored): void {
@@ -151,7 +216,7 @@ export class History {
       return;
     }
     this.#onCommit(id, log, one, writer, message.by);
-    if (one.state === 'ended') log.ended = { outcome: one.outcome, by: message.by, writer };
+    if (one.state === 'ended') log.ended = { outcome: one.outcome, event: one, by: message.by, writer };
   }
 
   /** What an agent says of an attempt has to come from its owner. */
@@ -170,7 +235,7 @@ export class History {
 
   /** A scheduler chooses only what it sees free. */
   #onDecision(message: Stored): void {
-    const parsed = parseMessage(decisionRecord, message.data);
+    const parsed = parseMessage(choice, message.data);
     if (!parsed.ok) throw new Error(parsed.problem);
     const { kind, chosen, request, candidates } = parsed.value;
     const candidate = candidates.find(({ cluster }) => cluster === chosen);

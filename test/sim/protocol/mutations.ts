@@ -1,10 +1,13 @@
-import { type Reply, streams, Transcript } from '@drover/schemas';
+import { buckets, natsHeaders, type Reply, streams, subjects, Transcript } from '@drover/schemas';
 import type { JsMsg } from '@nats-io/jetstream';
+import { headers } from 'nats';
 import { Ledger } from '../../../apps/scheduler/src/core/ledger.ts';
 import { HeldMessages } from '../../../apps/scheduler/src/nats/held-messages.ts';
+import { WakeWriter } from '../../../apps/scheduler/src/nats/wakes.ts';
 import type { Violation } from './history.ts';
+import { Random } from './random.ts';
 import type { RunOptions } from './run-seed.ts';
-import type { Fault, Scenario } from './scenario.ts';
+import { type Fault, type Scenario, scaling } from './scenario.ts';
 
 /** A safeguard taken away, to see that the simulation notices. */
 export type Mutation = {
@@ -65,6 +68,63 @@ const noJobs: Fault = {
   streams: [streams.jobs.name],
 };
 
+/** Every run is about the leader, and slow enough that a leader is interrupted between two of its steps. */
+const oneLeader = (scenario: Scenario): Scenario => ({
+  ...scaling(scenario, new Random(scenario.seed)),
+  linkDelayMs: 60,
+});
+
+/** One scheduler stands still, for a little longer than a lease, while nodes are let go. */
+const pausedLeader = (scenario: Scenario): Scenario => {
+  const random = new Random(scenario.seed);
+  return {
+    ...oneLeader(scenario),
+    asks: scenario.asks.map((ask) => ({ ...ask, atMs: 500, gapMs: 5, poison: false })),
+    faults: [
+      {
+        kind: 'pause',
+        role: 'scheduler',
+        index: random.int(0, 1),
+        atMs: random.between(1_500, 4_500),
+        forMs: random.between(5_000, 7_000),
+      },
+    ],
+  };
+};
+
+/** Each scheduler dies about when the first request reaches it. */
+const killedSchedulers = (scenario: Scenario): Scenario => {
+  const random = new Random(scenario.seed);
+  return {
+    ...scenario,
+    linkDelayMs: 60,
+    faults: [0, 1].map((index) => ({
+      kind: 'kill',
+      role: 'scheduler',
+      index,
+      atMs: (scenario.asks[0]?.atMs ?? 0) + random.between(50, 300),
+      forMs: 1_000,
+    })),
+  };
+};
+
+/** Acknowledgements of schedulers are lost, again and again. */
+const cutSettlers = (scenario: Scenario): Scenario => {
+  const random = new Random(scenario.seed);
+  return {
+    ...scenario,
+    settles: true,
+    linkDelayMs: 60,
+    faults: Array.from({ length: 4 }, (_, n) => ({
+      kind: 'cut',
+      role: 'scheduler',
+      index: n % 2,
+      atMs: random.between(1_000, 4_000),
+      forMs: 300,
+    })),
+  };
+};
+
 export const mutations: readonly Mutation[] = [
   {
     without: 'compare-and-set on the event log, the fence of owners',
@@ -119,6 +179,7 @@ export const mutations: readonly Mutation[] = [
   {
     without: 'holding a request until it is in other hands',
     violates: ['nothing-waits-forever'],
+    options: { change: killedSchedulers },
     install: () =>
       replace(
         HeldMessages.prototype,
@@ -134,6 +195,52 @@ export const mutations: readonly Mutation[] = [
     without: 'counting what a cluster has already got',
     violates: ['no-assignment-beyond-slots'],
     install: () => replace(Ledger.prototype, 'load', () => () => 0),
+  },
+  {
+    without: 'compare-and-set on the lease',
+    violates: ['one-leader-at-a-time'],
+    options: { withoutGuards: [`KV_${buckets.leases.name}`], change: oneLeader },
+  },
+  {
+    without: "the fence of a leader's writes",
+    violates: ['deposed-leader-changes-nothing'],
+    options: { change: oneLeader },
+    install: () =>
+      replace(
+        WakeWriter.prototype,
+        'write',
+        (before) =>
+          async function (this: WakeWriter, wanted, token) {
+            if (await before.call(this, wanted, token)) return true;
+            const about = headers();
+            about.set(natsHeaders.fence, String(token));
+            const subject = subjects.wake(wanted.cluster, wanted.node);
+            await this.nats.js.publish(subject, JSON.stringify(wanted), { headers: about, ttl: '60s' });
+            return true;
+          },
+      ),
+  },
+  {
+    without: 'the fence of what a leader takes back',
+    violates: ['deposed-leader-changes-nothing'],
+    options: { change: pausedLeader },
+    install: () =>
+      replace(
+        WakeWriter.prototype,
+        'remove',
+        () =>
+          async function (this: WakeWriter, cluster, node) {
+            const last = await this.nats.jsm.direct.getMessage(streams.wakes.name, {
+              last_by_subj: subjects.wake(cluster, node),
+            });
+            return last !== null && this.nats.jsm.streams.deleteMessage(streams.wakes.name, last.seq, false);
+          },
+      ),
+  },
+  {
+    without: 'compare-and-set on the ledger',
+    violates: ['settled-exactly-once'],
+    options: { withoutGuards: [streams.ledger.name], change: cutSettlers },
   },
   {
     without: 'storing dead letters',

@@ -1,4 +1,4 @@
-import { streams } from '@drover/schemas';
+import { streams, wakeTtlMs } from '@drover/schemas';
 import { nuid } from 'nats';
 import { idsOf } from './client.ts';
 import { outsideMicrotasks } from './clock.ts';
@@ -8,6 +8,8 @@ import { type Trace, World } from './world.ts';
 
 /** After the last fault everything must end within this much virtual time. */
 export const patienceMs = 60_000;
+/** A node that a deposed leader wanted where its successor wants none is there until its message runs out. */
+const scalingPatienceMs = wakeTtlMs + 15_000;
 
 export type RunOptions = {
   readonly withoutGuards?: readonly string[];
@@ -45,7 +47,7 @@ function simulate(seed: number, options: RunOptions): RunResult {
     ...scenario.faults.map(({ atMs, forMs }) => atMs + forMs),
   );
   let checkedMs = 0;
-  world.clock.run(lastMs + patienceMs, () => {
+  world.clock.run(lastMs + (scenario.scales ? scalingPatienceMs : patienceMs), () => {
     // Looking after every event would be most of the work.
     if (world.clock.nowMs < checkedMs) return world.history.violations.length > 0;
     checkedMs = world.clock.nowMs + 50;
@@ -61,8 +63,12 @@ function simulate(seed: number, options: RunOptions): RunResult {
 const deadlineOf = (deadlineMs: number): number => (hasShortDeadline(deadlineMs) ? deadlineMs : 0);
 const hasShortDeadline = (deadlineMs: number): boolean => deadlineMs < 60_000;
 
-const settledFromMs = (scenario: Scenario): number =>
-  Math.max(...scenario.asks.map((ask) => ask.atMs + (ask.againAfterMs ?? 0))) + 10;
+const settledFromMs = ({ asks, faults, scales }: Scenario): number =>
+  Math.max(
+    ...asks.map((ask) => ask.atMs + (ask.againAfterMs ?? 0)),
+    // Who comes back says something at once, and its successor a second later.
+    ...(scales ? faults.map(({ atMs, forMs }) => atMs + forMs + 1_500) : []),
+  ) + 10;
 
 function plan(world: World): void {
   const { clock, scenario } = world;
@@ -110,7 +116,7 @@ function begin(world: World, { kind, role, index, forMs, streams: chosen }: Faul
       break;
     }
     case 'election': {
-      const names = Object.values(streams).map(({ name }) => name);
+      const names = [...hub.streams.keys()];
       hub.elect(chosen ?? (random.chance(0.3) ? names : [random.pick(names)]), forMs);
       break;
     }
@@ -136,15 +142,19 @@ function revive(process: ReturnType<World['process']>): void {
 function isSettled(world: World): boolean {
   const { history, clients, hub } = world;
   if (clients.some((client) => !client.isDone)) return false;
-  for (const log of history.logs.values()) if (log.accepted && !log.ended) return false;
-  const queues = [streams.requests.name, streams.jobs.name];
-  return queues.every((name) => hub.streams.get(name)?.messages.length === 0);
+  for (const log of history.logs.values()) {
+    if (log.accepted && !log.ended) return false;
+    if (log.ended && !log.settled && world.scenario.settles) return false;
+  }
+  if (world.scenario.scales && !world.wakesAreSettled) return false;
+  return queuesOf(world).every((name) => hub.streams.get(name)?.messages.length === 0);
 }
 
 function check(world: World): void {
   checkLiveness(world);
   checkReaders(world);
   checkDeadLetters(world);
+  checkDuties(world);
   for (const { busiest, options } of world.llamas)
     if (busiest > options.slots)
       world.history.violated(
@@ -153,13 +163,21 @@ function check(world: World): void {
       );
 }
 
-function checkLiveness({ history, clients, hub }: World): void {
+/** The work queues that have to be empty at the end. */
+const queuesOf = ({ scenario }: World): string[] => [
+  streams.requests.name,
+  streams.jobs.name,
+  ...(scenario.settles ? [streams.settlement.name] : []),
+];
+
+function checkLiveness(world: World): void {
+  const { history, clients, hub } = world;
   for (const [id, log] of history.logs)
     if (log.accepted && !log.ended) history.violated('nothing-waits-forever', `${id} has no outcome`);
   for (const client of clients)
     if (!client.isDone)
       history.violated('nothing-waits-forever', `${client.name} waits, with ${client.next} units`);
-  for (const name of [streams.requests.name, streams.jobs.name])
+  for (const name of queuesOf(world))
     for (const message of hub.streams.get(name)?.messages ?? [])
       history.violated('nothing-waits-forever', `${message.subject} stays in ${name}`);
 }
@@ -178,7 +196,7 @@ function checkReaders(world: World): void {
     if (committed && told !== word(committed)) {
       const own =
         (told === 'continuation_impossible' && (ask.sampled || lostMemory)) ||
-        (told === 'result_lost' && lostMemory) ||
+        ((told === 'result_lost' || told === 'gone') && lostMemory) ||
         // Cut off at its deadline, a reader tells its client so, and cannot know what is being committed.
         (told === 'deadline_exceeded' && hasShortDeadline(ask.deadlineMs) && scenario.faults.length > 0);
       if (!own)
@@ -209,6 +227,18 @@ function checkReaders(world: World): void {
   }
 }
 
+function checkDuties(world: World): void {
+  const { history, scenario } = world;
+  for (const [id, { ended, settled }] of history.logs)
+    if (scenario.settles && ended && !settled)
+      history.violated('settled-exactly-once', `${id} has ended and has no record`);
+  if (scenario.scales && !world.wakesAreSettled)
+    history.violated(
+      'wakes-say-what-the-leader-wants',
+      `the leader is ${history.leadership.leader?.process?.name ?? 'nobody'}, and LLM_WAKE says something else`,
+    );
+}
+
 function checkDeadLetters({ history }: World): void {
   for (const [id, { ended, deadLetter }] of history.logs) {
     const outcome = ended?.outcome;
@@ -237,6 +267,9 @@ function resultOf({ history, clients, clock, scenario }: World): RunResult {
       requests: history.logs.size,
       assignments: history.assignments,
       runs,
+      settled: [...history.logs.values()].filter(({ settled }) => settled).length,
+      leaders: history.leadership.claims,
+      lateWrites: history.leadership.lateWrites,
       returns: clients.reduce((sum, { returns }) => sum + returns, 0),
     },
   };

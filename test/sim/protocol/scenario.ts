@@ -1,5 +1,5 @@
 import type { RequestInput } from '@drover/schemas';
-import { requestId, tenantId } from '@drover/schemas';
+import { type Policy, policy, requestId, tenantId } from '@drover/schemas';
 import { epochMs } from './clock.ts';
 import { Random } from './random.ts';
 
@@ -61,9 +61,32 @@ export type Scenario = {
   readonly ingresses: number;
   readonly linkDelayMs: number;
   readonly replicaLagMs: number;
+  /** Nodes are wanted and let go in this run, by one scheduler at a time. The agents are there all the time. */
+  readonly scales: boolean;
+  /** Whoever has ended is settled in this run. */
+  readonly settles: boolean;
   readonly asks: readonly Ask[];
   readonly faults: readonly Fault[];
 };
+
+/** One run in so many is about the duty that only one scheduler has; such a run takes several times as long. */
+const scalingShare = 1 / 20;
+/** And one in so many about what requests cost, which takes a tenth longer. */
+const settlingShare = 1 / 3;
+
+/** Woken and let go within seconds, so that a short run has many of both. */
+export const scalingPolicy: Policy = policy.parse({
+  v: 1,
+  strategy: 'cost',
+  scaling: {
+    averageMs: 1_000,
+    decayMs: 500,
+    coolDownCheapestMs: 1_500,
+    coolDownDearestMs: 500,
+    failedWakeMs: 3_000,
+    nodesMax: { c1: 2, c2: 2, c3: 2 },
+  },
+});
 
 /** Everything that a seed decides before the run; what it decides during the run comes from the same seed. */
 export function scenarioOf(seed: number): Scenario {
@@ -77,19 +100,49 @@ export function scenarioOf(seed: number): Scenario {
   const schedulers = random.chance(0.25) ? 1 : 2;
   const ingresses = random.int(1, 2);
   const asks = Array.from({ length: random.int(1, 4) }, (_, index) => askFrom(random, index + 1));
+  // Drawn from elsewhere, so that it changes nothing else.
+  const duty = new Random(seed ^ 0xd07);
+  const scales = duty.chance(scalingShare);
+  const settles = duty.chance(settlingShare);
   const faults = Array.from({ length: random.int(1, 4) }, () =>
     faultFrom(random, { scheduler: schedulers, agent: agents, ingress: ingresses }),
   );
-  return {
+  const scenario = {
     seed,
     clusters,
     schedulers,
     ingresses,
     linkDelayMs: random.pick([0.5, 2, 15, 60]),
     replicaLagMs: random.chance(0.3) ? random.pick([5, 100, 1_000]) : 0,
+    scales,
+    settles,
     asks,
-    // Drawn from elsewhere, so that it changes nothing else.
     faults: new Random(~seed).chance(0.1) ? [] : faults,
+  };
+  return scales ? scaling(scenario, duty) : scenario;
+}
+
+/** Requests that come and go, and leaders that are killed, stand still, or are cut off for longer than their lease. */
+export function scaling(scenario: Scenario, random: Random): Scenario {
+  return {
+    ...scenario,
+    scales: true,
+    settles: true,
+    schedulers: 2,
+    asks: scenario.asks.map((ask) => ({
+      ...ask,
+      atMs: random.between(500, 9_000),
+      gapMs: Math.min(ask.gapMs, 150),
+      deadlineMs: 600_000,
+      poison: false,
+    })),
+    faults: Array.from({ length: random.int(1, 3) }, () => ({
+      kind: random.pick(['kill', 'pause', 'pause', 'cut', 'stall', 'drain', 'election'] as const),
+      role: 'scheduler' as const,
+      index: random.int(0, 1),
+      atMs: random.between(500, 8_000),
+      forMs: random.between(1_000, 9_000),
+    })).map((fault) => ({ ...fault, forMs: Math.min(fault.forMs, longestMs[fault.kind]) })),
   };
 }
 

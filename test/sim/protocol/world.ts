@@ -1,6 +1,6 @@
 import { follow, submit } from '@drover/client';
-import { createLogger, type Logger } from '@drover/runtime';
-import { agentId, type ClusterId, clusterId, DroverError } from '@drover/schemas';
+import { createLogger, type Logger, untilThere } from '@drover/runtime';
+import { agentId, type ClusterId, clusterId, DroverError, streams, subjects } from '@drover/schemas';
 import { Registry } from 'prom-client';
 import { Agent } from '../../../apps/agent/src/agent.ts';
 import { readConfig } from '../../../apps/agent/src/config.ts';
@@ -11,20 +11,24 @@ import { startDeadLetterWorker } from '../../../apps/scheduler/src/nats/dead-let
 import { subscribeEvents } from '../../../apps/scheduler/src/nats/events.ts';
 import { readLastReports, subscribeReports } from '../../../apps/scheduler/src/nats/reports.ts';
 import { consumeRequests } from '../../../apps/scheduler/src/nats/requests.ts';
+import { startSettler } from '../../../apps/scheduler/src/nats/settler.ts';
 import {
   ensureVolatileStreams,
   restoreVolatileStreams,
 } from '../../../apps/scheduler/src/nats/volatile-streams.ts';
+import { readWakes, subscribeWakes } from '../../../apps/scheduler/src/nats/wakes.ts';
+import { Scaler } from '../../../apps/scheduler/src/scaler.ts';
 import { Scheduler } from '../../../apps/scheduler/src/scheduler.ts';
+import type { State } from '../../../apps/scheduler/src/state.ts';
 import { Client } from './client.ts';
-import { VirtualClock } from './clock.ts';
+import { epochMs, VirtualClock } from './clock.ts';
 import { FakeLlama, FakeLlamaHttp } from './fake-llama.ts';
 import { History } from './history.ts';
 import { connect } from './hub/connection.ts';
 import { Hub } from './hub/hub.ts';
 import { type Role, SimProcess } from './process.ts';
 import { Random } from './random.ts';
-import { type Ask, idOf, requestOf, type Scenario, tenant } from './scenario.ts';
+import { type Ask, idOf, requestOf, type Scenario, scalingPolicy, tenant } from './scenario.ts';
 
 export type Trace = (line: string) => void;
 export type WorldOptions = {
@@ -77,6 +81,8 @@ export class World {
   readonly #agents = new Map<Place, AgentPlace>();
   readonly #stops = new Map<SimProcess, () => Promise<void>>();
   readonly #natsOf = new Map<SimProcess, ReturnType<typeof connect>>();
+  /** What each scheduler knows. */
+  readonly #states = new Map<SimProcess, State>();
 
   constructor(scenario: Scenario, options: WorldOptions) {
     this.scenario = scenario;
@@ -93,6 +99,14 @@ export class World {
       replicaLagMs: scenario.replicaLagMs,
       withoutGuards: options.withoutGuards ?? [],
       forgetful: options.forgetful ?? [],
+      onDeleted: (stream, message, by) => {
+        this.history.onDeleted(stream, message, by);
+        this.trace?.(`${stream.name} #${message.seq} ${message.subject} is deleted by ${by.name}`);
+      },
+      onExpired: (stream, message) => {
+        this.history.onExpired(stream, message);
+        this.trace?.(`${stream.name} #${message.seq} ${message.subject} has run out`);
+      },
       onStored: (stream, message) => {
         this.history.onStored(stream, message);
         if (stream.name !== 'LLM_REPORTS')
@@ -128,6 +142,19 @@ export class World {
 
   get links() {
     return this.#places.map(({ process }) => process.link);
+  }
+
+  /** Whether LLM_WAKE says what the scheduler wants that has the duty now; false while nobody has. */
+  get wakesAreSettled(): boolean {
+    const process = this.history.leadership.leader?.process;
+    const state = process && this.#states.get(process);
+    if (!process || !state || process.state !== 'alive') return false;
+    const nowMs = epochMs + this.clock.nowMs + process.skewMs;
+    const wanted = state
+      .clusters()
+      .flatMap((cluster) => state.wanted.nodes(cluster, nowMs).map((node) => subjects.wake(cluster, node)));
+    const said = this.hub.streams.get(streams.wakes.name)?.messages.map(({ subject }) => subject) ?? [];
+    return wanted.toSorted().join() === said.toSorted().join();
   }
 
   kill(process: SimProcess): void {
@@ -320,19 +347,26 @@ export class World {
       random: this.random.next,
     });
     const { state, decisions } = scheduler;
+    this.#states.set(process, state);
+    if (this.scenario.scales) state.setPolicy({ value: scalingPolicy, revision: 1 });
     for (const { name, usdPerHour } of this.scenario.clusters)
       state.setTariff(clusterId.parse(name), tariffOf(usdPerHour));
     const onReport: Parameters<typeof subscribeReports>[1] = (report, receivedAtMs) => {
       state.hearReport(report, receivedAtMs);
       scheduler.wake();
     };
+    const there = <T>(what: string, action: () => Promise<T>) => untilThere(nats, log, what, action);
     const start = async () => {
-      await ensureVolatileStreams(nats);
+      await there('memory streams', () => ensureVolatileStreams(nats));
       subscribeReports(nats, onReport, log);
       subscribeEvents(nats, (event) => scheduler.onEvent(event), log);
       subscribeCancels(nats, (cancel) => scheduler.onCancel(cancel), log);
       decisions.subscribe((record) => scheduler.onDecision(record), log);
-      await readLastReports(nats, onReport);
+      await there('last reports', () => readLastReports(nats, onReport));
+      if (this.scenario.scales) {
+        subscribeWakes(nats, (wake) => state.wanted.hear(wake, Date.now()), log);
+        for (const wake of await there('wakes', () => readWakes(nats))) state.wanted.hear(wake, Date.now());
+      }
       nats.onReconnect(() => {
         scheduler.onConnected();
         void restoreVolatileStreams(nats, log)
@@ -340,8 +374,22 @@ export class World {
           .catch((error) => log.warn({ error: String(error) }, 'last reports not read'));
       });
       scheduler.start();
-      await startDeadLetterWorker(nats, () => {}, log);
-      await consumeRequests(nats, (message) => scheduler.onRequest(message));
+      const deadLetters = await there('dead letters', () => startDeadLetterWorker(nats, () => {}, log));
+      const settlement = { onSettled: () => {}, onTrouble: () => {} };
+      const settler = this.scenario.settles
+        ? await there('settlement', () => startSettler(nats, settlement, log))
+        : undefined;
+      const parts = { nats, log, metrics: metrics.scheduler, state, schedulerId: process.name };
+      const scaler = this.scenario.scales ? new Scaler(parts) : undefined;
+      scaler?.start();
+      const requests = await consumeRequests(nats, (message) => scheduler.onRequest(message), log);
+      this.#stops.set(process, async () => {
+        await scaler?.stop();
+        await requests.stop();
+        await deadLetters.stop();
+        await settler?.stop();
+        await scheduler.stop();
+      });
     };
     start().catch((error) => {
       // As a process that cannot start: it ends, and its supervisor starts another.
@@ -376,8 +424,8 @@ function slotLimits({ schedulers, faults, clusters }: Scenario): ReadonlyMap<str
   return new Map(clusters.map(({ name, agents }) => [name, agents.reduce((sum, slots) => sum + slots, 0)]));
 }
 
-/** What a message says, without the long parts. */
+/** What a message says, without the long parts, and without the ids of claims: those are of the process that simulates. */
 function textOf(data: Uint8Array): string {
-  const text = new TextDecoder().decode(data);
+  const text = new TextDecoder().decode(data).replace(/,"claim":"\w+"/, '');
   return text.length > 220 ? `${text.slice(0, 220)}…` : text;
 }

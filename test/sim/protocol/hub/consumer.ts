@@ -126,6 +126,11 @@ export class ConsumerModel {
     this.dispatch();
   }
 
+  #wants(subject: string): boolean {
+    const { filter, alsoFilter } = this.definition;
+    return matches(filter, subject) || (alsoFilter !== undefined && matches(alsoFilter, subject));
+  }
+
   #next(): Stored | undefined {
     while (this.#again.length > 0) {
       const seq = this.#again.shift();
@@ -133,7 +138,7 @@ export class ConsumerModel {
       if (message) return message;
     }
     for (const message of this.#stream.messages) {
-      if (message.seq < this.#nextSeq || !matches(this.definition.filter, message.subject)) continue;
+      if (message.seq < this.#nextSeq || !this.#wants(message.subject)) continue;
       this.#nextSeq = message.seq + 1;
       return message;
     }

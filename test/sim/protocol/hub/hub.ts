@@ -1,13 +1,16 @@
 import {
   advisoryConsumer,
+  type BucketDefinition,
+  buckets,
   consumersFor,
   type StreamDefinition,
   streams,
   volatileStreams,
 } from '@drover/schemas';
-import type { MsgHdrs } from 'nats';
+import { headers, type MsgHdrs } from 'nats';
 import type { VirtualClock } from '../clock.ts';
 import type { Link } from '../link.ts';
+import type { SimProcess } from '../process.ts';
 import type { Random } from '../random.ts';
 import { ConsumerModel } from './consumer.ts';
 import { type Publication, type StoreAnswer, type Stored, StreamModel } from './stream.ts';
@@ -34,7 +37,29 @@ export type HubOptions = {
   /** Direct reads may be answered by a replica that is so far behind, in ms. */
   readonly replicaLagMs: number;
   readonly onStored: (stream: StreamModel, message: Stored) => void;
+  /** The life of a message is over. */
+  readonly onExpired: (stream: StreamModel, message: Stored) => void;
+  /** Somebody has deleted a message by its sequence. */
+  readonly onDeleted: (stream: StreamModel, message: Stored, by: SimProcess) => void;
 };
+
+/** A bucket is a stream with a subject per key. */
+const bucketStream = ({ name, description, history }: BucketDefinition): StreamDefinition => ({
+  name: `KV_${name}`,
+  subjects: [`$KV.${name}.>`],
+  description,
+  retention: 'limits',
+  storage: 'file',
+  discard: 'new',
+  maxMsgsPerSubject: history,
+  allowMessageTtl: true,
+  allowDirect: true,
+});
+
+/** Buckets that production code reads and writes as streams; the others are only watched, which is not modelled. */
+const modelledBuckets: readonly BucketDefinition[] = [buckets.leases, buckets.profiles];
+
+const leaseStream = `KV_${buckets.leases.name}`;
 
 /**
  * The nats-server: core publish and subscribe, and JetStream. A publish reaches core subscribers at once, whatever a stream
@@ -58,6 +83,7 @@ export class Hub {
     this.random = random;
     this.#options = options;
     for (const definition of Object.values(streams)) this.addStream(definition);
+    for (const bucket of modelledBuckets) this.addStream(bucketStream(bucket));
     for (const definition of consumersFor(options.clusters)) {
       const stream = this.streams.get(definition.stream);
       if (!stream) throw new Error(`no stream ${definition.stream}`);
@@ -128,10 +154,14 @@ export class Hub {
     return stream.messages.find(({ storedMs }) => storedMs > sinceMs)?.seq ?? Number.POSITIVE_INFINITY;
   }
 
-  deleteMessage(stream: StreamModel, seq: number): boolean {
+  deleteMessage(stream: StreamModel, seq: number, by: SimProcess): boolean {
+    const message = stream.get(seq);
+    if (!message) return false;
     for (const consumer of this.consumers.values())
       if (consumer.definition.stream === stream.name) consumer.settle(seq);
-    return stream.delete(seq);
+    stream.delete(seq);
+    this.#options.onDeleted(stream, message, by);
+    return true;
   }
 
   /** Calls `follow` whenever the stream has stored something, until the returned function is called. */
@@ -161,7 +191,11 @@ export class Hub {
       if (this.streams.get(stream.name) !== stream) return;
       const given = stream.store(publication, this.clock.nowMs);
       const stored = 'seq' in given && !given.duplicate ? stream.get(given.seq) : undefined;
-      if (stored) this.#options.onStored(stream, stored);
+      if (stored) {
+        this.#options.onStored(stream, stored);
+        if (publication.ttlMs !== undefined) this.#expire(stream, stored, publication.ttlMs);
+        this.#copy(stream, stored);
+      }
       // The leader may fall right after it has stored.
       if (!this.isAway(stream.name)) answer?.(given);
       if (!stored) return;
@@ -169,6 +203,31 @@ export class Hub {
         if (consumer.definition.stream === stream.name) consumer.dispatch();
       for (const follow of [...(this.#followers.get(stream.name) ?? [])]) follow();
     });
+  }
+
+  /** The life of a message is over after so long, unless it is gone by then. A bucket with markers notes that. */
+  #expire(stream: StreamModel, message: Stored, ttlMs: number): void {
+    const { seq, subject } = message;
+    this.clock.schedule(ttlMs, undefined, () => {
+      if (!stream.delete(seq)) return;
+      this.#options.onExpired(stream, message);
+      if (stream.name !== leaseStream || stream.last(subject)) return;
+      const about = headers();
+      about.set('Nats-Marker-Reason', 'MaxAge');
+      this.#ingest(stream, { subject, data: new Uint8Array(), headers: about, by: undefined }, undefined);
+    });
+  }
+
+  /** Streams that are fed from this one get a copy, a moment later; when they are away, once they are back. */
+  #copy({ name }: StreamModel, message: Stored): void {
+    for (const fed of this.streams.values()) if (fed.definition.source === name) this.#feed(fed, message);
+  }
+
+  #feed(fed: StreamModel, message: Stored): void {
+    const { subject, data, headers, by } = message;
+    const awayMs = (this.#awayUntilMs.get(fed.name) ?? 0) - this.clock.nowMs;
+    if (awayMs > 0) this.clock.schedule(awayMs, undefined, () => this.#feed(fed, message));
+    else this.#ingest(fed, { subject, data, headers, by }, undefined);
   }
 
   #advise(stream: string, consumer: string, seq: number, deliveries: number): void {

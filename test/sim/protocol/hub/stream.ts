@@ -20,6 +20,8 @@ export type Publication = {
   readonly headers: MsgHdrs | undefined;
   readonly by: SimProcess | undefined;
   readonly msgId?: string | undefined;
+  /** The server drops it so long after it was stored. */
+  readonly ttlMs?: number | undefined;
   /** Compare-and-set: the last sequence on `guard` has to be `lastSeq`. */
   readonly expect?: { readonly guard: string; readonly lastSeq: number } | undefined;
 };
