@@ -3,7 +3,6 @@ import type { Fleet } from './fleet.ts';
 
 /** The JetStream domain of the hub: what agents behind a leaf node put into the subjects of its API. */
 export const hubDomain = 'hub';
-export const account = 'DROVER';
 
 /** A user in the values of the NATS chart. Its key is an environment variable, so that no file names anybody's key. */
 export type ChartUser = {
@@ -25,6 +24,7 @@ export function hubUsers({ clusters }: Fleet): Record<string, ChartUser> {
     ['ingress', user('ingress', permissions.ingress(), 'STANDARD')],
     ['scheduler', user('scheduler', permissions.scheduler(), 'STANDARD')],
     ['operator', user('operator', permissions.operator(), 'STANDARD')],
+    ['prices', user('prices', permissions.prices(), 'STANDARD')],
   ]);
   for (const { name, role } of clusters) {
     const key = role === 'hub' ? `agent-${name}` : `leaf-${name}`;
@@ -49,7 +49,7 @@ export function hubMappings({ clusters }: Fleet): Record<string, string> {
   const own = leaves.flatMap(({ name }) =>
     permissions
       .agent(name)
-      .publish.filter((subject) => subject.startsWith('llm.') && subject.includes(`.${name}.`)),
+      .publish.filter((subject) => subject.startsWith('llm.') && subject.split('.').includes(name)),
   );
   return Object.fromEntries(own.map((subject) => [subject, toItself(subject)]));
 }

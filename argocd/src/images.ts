@@ -6,6 +6,7 @@ const digest = z.string().regex(/^(sha256:[0-9a-f]{64})?$/, 'use a digest, sha25
 export const digests = z.strictObject({
   ingress: digest,
   scheduler: digest,
+  prices: digest,
   agent: digest,
   llama: digest,
   llamaGpu: digest,
@@ -14,7 +15,7 @@ export type Digests = z.infer<typeof digests>;
 
 /** The files of values that carry the digests into the charts, by name. @throws when one is not a digest */
 export function imageFiles(given: Digests): Map<string, string> {
-  const { ingress, scheduler, agent, llama, llamaGpu } = digests.parse(given);
+  const { ingress, scheduler, prices, agent, llama, llamaGpu } = digests.parse(given);
   return new Map([
     [
       'images-router.yaml',
@@ -22,6 +23,7 @@ export function imageFiles(given: Digests): Map<string, string> {
 image:
   ingress: { digest: "${ingress}" }
   scheduler: { digest: "${scheduler}" }
+  prices: { digest: "${prices}" }
 `,
     ],
     [

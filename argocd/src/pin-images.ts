@@ -28,6 +28,7 @@ const named = ({ repository, tag }: z.infer<typeof image>) => `${repository}:${t
 const digests: Digests = {
   ingress: digestOf(`${registry}/ingress:${tag}`),
   scheduler: digestOf(`${registry}/scheduler:${tag}`),
+  prices: digestOf(`${registry}/prices:${tag}`),
   agent: digestOf(`${registry}/agent:${tag}`),
   llama: digestOf(named(values.image.llama)),
   llamaGpu: digestOf(named(values.gpu.image)),

@@ -1,5 +1,6 @@
+import { account, departureExports, departureImports, hubPlace, systemAccount } from '@drover/schemas';
 import { stringify } from 'yaml';
-import { account, hubMappings, hubUsers, leafUsers } from './accounts.ts';
+import { hubMappings, hubUsers, leafUsers } from './accounts.ts';
 import type { Fleet } from './fleet.ts';
 
 const note = '# Generated from fleet.json by argocd/src/generate.ts. Do not edit.\n';
@@ -14,11 +15,16 @@ export function generatedValues(fleet: Fleet): Map<string, string> {
     ['router.yaml', yaml(routerValues(fleet))],
     [
       'nats-hub.yaml',
-      yaml(accounts(Object.values(hubUsers(fleet)), { jetstream: 'enabled', mappings: hubMappings(fleet) })),
+      yaml(
+        accounts(Object.values(hubUsers(fleet)), hubPlace, {
+          jetstream: 'enabled',
+          mappings: hubMappings(fleet),
+        }),
+      ),
     ],
     ...leaves.map(({ name }): [string, string] => [
       `nats-leaf-${name}.yaml`,
-      yaml(accounts(Object.values(leafUsers(name)), {})),
+      yaml(accounts(Object.values(leafUsers(name)), name, {})),
     ]),
   ]);
 }
@@ -35,6 +41,15 @@ const routerValues = ({ clusters }: Fleet) => ({
   },
 });
 
-const accounts = (users: readonly object[], more: object) => ({
-  config: { merge: { accounts: { [account]: { ...more, users }, SYS: {} }, system_account: 'SYS' } },
+/** Its system account tells Drover's which connections have ended. @param place where the server stands */
+const accounts = (users: readonly object[], place: string, more: object) => ({
+  config: {
+    merge: {
+      accounts: {
+        [account]: { ...more, imports: departureImports(place), users },
+        [systemAccount]: { exports: departureExports },
+      },
+      system_account: systemAccount,
+    },
+  },
 });

@@ -114,4 +114,4 @@ export const dnsEditors = [
 ] as const;
 
 /** One image per app; registries that have a repository per image get one for each. */
-export const images = ['ingress', 'scheduler', 'agent'] as const;
+export const images = ['ingress', 'scheduler', 'agent', 'prices'] as const;

@@ -9,6 +9,8 @@ export type LocalCluster = {
   /** Requests that its llama.cpp decodes at once. */
   readonly slots: number;
   readonly threads: number;
+  /** Present: its agent uses this llama.cpp as a provider with OpenAI's interface; further environment of that agent. */
+  readonly provider?: Readonly<Record<string, string>>;
 };
 
 export const localClusters: readonly LocalCluster[] = [

@@ -133,12 +133,13 @@ export function makePlan(layout: Layout) {
       stopWithinMs: stopWithinMs.llama,
     }),
 
-    agent: ({ id }: LocalCluster): ProcessSpec => {
+    agent: ({ id, provider }: LocalCluster): ProcessSpec => {
       const metricsPort = portAt(ports.agentMetrics, indexOf(id));
       return app(`agent-${id}`, 'agent', `agent-${id}`, `${http(metricsPort)}/readyz`, {
         CLUSTER: id,
         LLAMA_URL: llamaUrl(id),
         METRICS_PORT: String(metricsPort),
+        ...(provider ? { LLM_BACKEND: 'openai', OPENAI_BASE_URL: `${llamaUrl(id)}/v1`, ...provider } : {}),
       });
     },
 
@@ -164,6 +165,7 @@ const rolesFor = (clusters: readonly LocalCluster[]): Record<string, Grants> => 
   scheduler: permissions.scheduler(),
   operator: permissions.operator(),
   autoscaler: permissions.autoscaler(),
+  prices: permissions.prices(),
   [`producer-${localTenant}`]: permissions.producer(localTenant),
   ...Object.fromEntries(clusters.map(({ id }) => [`agent-${id}`, permissions.agent(id)])),
 });
