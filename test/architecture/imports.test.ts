@@ -25,6 +25,7 @@ const arrows: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     '@drover/runtime': 'it connects to NATS',
   },
   'apps/agent': { '@drover/schemas': 'it speaks the contract', '@drover/runtime': 'it is a process' },
+  'apps/prices': { '@drover/schemas': 'it writes tariffs', '@drover/runtime': 'it is a process' },
 };
 
 /** A pure core computes from its arguments: these would give it a clock, chance, the world or a voice. */
@@ -71,7 +72,7 @@ for (const [workspace, allowed] of Object.entries(arrows)) {
   });
 }
 
-for (const app of ['apps/ingress', 'apps/scheduler', 'apps/agent', 'apps/cli']) {
+for (const app of ['apps/ingress', 'apps/scheduler', 'apps/agent', 'apps/cli', 'apps/prices']) {
   test(`the core of ${app} is pure`, () => {
     const core = files(`${app}/src/core`).filter(production);
     assert.ok(core.length > 0);

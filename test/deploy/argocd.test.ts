@@ -242,7 +242,9 @@ test('the files that follow from a fleet are those that are committed', () => {
         read(`${folder}/${file}`) === content,
         `${folder}/${file} is old: run npm run deploy:generate`,
       );
-    const images = [...imageFiles({ ingress: '', scheduler: '', agent: '', llama: '', llamaGpu: '' }).keys()];
+    const images = [
+      ...imageFiles({ ingress: '', scheduler: '', prices: '', agent: '', llama: '', llamaGpu: '' }).keys(),
+    ];
     assert.deepEqual(
       readdirSync(join(projectRoot, folder)).sort(),
       ['fleet.json', ...images, ...expected.keys()].sort(),
@@ -252,9 +254,18 @@ test('the files that follow from a fleet are those that are committed', () => {
 
 test('the digests of the pipeline end up in the files of an environment, and nothing else does', () => {
   const other = `sha256:${'b'.repeat(64)}`;
-  const files = imageFiles({ ingress: other, scheduler: other, agent: other, llama: other, llamaGpu: other });
+  const files = imageFiles({
+    ingress: other,
+    scheduler: other,
+    prices: other,
+    agent: other,
+    llama: other,
+    llamaGpu: other,
+  });
   for (const content of files.values()) assert.ok(content.includes(other));
-  assert.throws(() => imageFiles({ ingress: 'latest', scheduler: '', agent: '', llama: '', llamaGpu: '' }));
+  assert.throws(() =>
+    imageFiles({ ingress: 'latest', scheduler: '', prices: '', agent: '', llama: '', llamaGpu: '' }),
+  );
 });
 
 test('only the root project may change projects and sets, and only administrators are in it', () => {

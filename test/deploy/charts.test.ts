@@ -89,6 +89,8 @@ test('a misspelt value, a bad one, and one too many are refused by the schema of
     ['llm-server', 'cluster=a.b'],
     ['llm-server', 'cluster=scheduler'],
     ['llm-server', 'image.agent.digest=latest'],
+    ['llm-server', 'backend=openai'],
+    ['llm-server', 'provider.limitField=tokens'],
     ['router', 'nats.replicas=2'],
     ['router', 'clusters={a b}'],
     ['router', 'ingress.hots=x'],

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import {
+  account,
   buckets,
   catalogue,
   jobConsumer,
@@ -14,7 +15,9 @@ import {
   wakeConsumer,
 } from '@drover/schemas';
 import { parse, parseAllDocuments } from 'yaml';
-import { account, hubDomain, inDomain, leafUsers } from '../../argocd/src/accounts.ts';
+import { z } from 'zod';
+import { retentionEnv } from '../../apps/scheduler/src/config.ts';
+import { hubDomain, inDomain, leafUsers } from '../../argocd/src/accounts.ts';
 import { fleet } from '../../argocd/src/fleet.ts';
 import { projectRoot } from '../../infra/local/src/parts.ts';
 import { environments, nodeLabels, type PoolKind, poolLabel, taintsMet } from '../../infra/src/spec.ts';
@@ -82,6 +85,19 @@ test("the hub's values give JetStream room for the streams that live in memory, 
   assert.ok(Object.keys(buckets).length > 0);
 });
 
+test("the chart's bootstrap keeps what bootstrap keeps by itself, and another retention makes another job", async () => {
+  const jobOf = (all: readonly Resource[]) => all.find(({ kind }) => kind === 'Job') ?? assert.fail();
+  const job = jobOf(of('router aws prod'));
+  const env: { name: string; value: string }[] = podOf(job).containers[0].env;
+  const given = Object.fromEntries(
+    env.filter(({ name }) => name in retentionEnv).map(({ name, value }) => [name, Number(value)]),
+  );
+  assert.deepEqual(given, z.object(retentionEnv).parse({}));
+  const variant = variants.find(({ name }) => name === 'router aws prod') ?? assert.fail();
+  const changed = { ...variant, args: [...variant.args, '--set', 'retention.eventsHours=48'] };
+  assert.notEqual(jobOf(resourcesOf(await render(changed))).metadata.name, job.metadata.name);
+});
+
 test('a user of a leaf has the rights of an agent of its cluster, through the domain of the hub too, and no others', () => {
   const { publish, subscribe } = permissions.agent('gcp-us-central1');
   const [user] = Object.values(leafUsers('gcp-us-central1'));
@@ -141,6 +157,7 @@ test('every variable that a chart or compose.yaml sets is one that the app reads
     ingress: 'ingress',
     scheduler: 'scheduler',
     bootstrap: 'scheduler',
+    prices: 'prices',
   } as const;
   const set: { where: string; app: string; names: string[] }[] = [];
   for (const { name, resource } of workloads())
@@ -208,6 +225,7 @@ test('every role connects with the inbox that its rights name', () => {
     ingress: permissions.ingress(),
     scheduler: permissions.scheduler(),
     bootstrap: permissions.admin(),
+    prices: permissions.prices(),
   };
   for (const { resource } of workloads())
     for (const container of podOf(resource).containers) {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { streams, subjects } from '@drover/schemas';
+import { agentConnection, agentGone, agentId, clusterId, streams, subjects } from '@drover/schemas';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection, nkeyAuthenticator, nkeys } from 'nats';
 import { parse } from 'yaml';
@@ -174,7 +174,12 @@ async function eventually(what: string, holds: () => Promise<boolean>): Promise<
   );
 }
 
-async function connectAs(role: string, url: string, inbox = role.replace('-', '_')): Promise<NatsConnection> {
+async function connectAs(
+  role: string,
+  url: string,
+  inbox = role.replace('-', '_'),
+  name?: string,
+): Promise<NatsConnection> {
   const seed = seeds.get(role) ?? assert.fail(`no seed of ${role}`);
   const nc = await connect({
     servers: url,
@@ -182,6 +187,7 @@ async function connectAs(role: string, url: string, inbox = role.replace('-', '_
     inboxPrefix: `_INBOX_${inbox}`,
     tls: { caFile: join(folder, 'ca.crt') },
     timeout: 5_000,
+    ...(name === undefined ? {} : { name }),
   });
   connections.push(nc);
   return nc;
@@ -251,6 +257,17 @@ test('an agent behind a leaf takes the jobs of its cluster and commits, and thos
     const other = await js.consumers.get(streams.jobs.name, 'aws-us-east-1');
     await other.next({ expires: 1_000 });
   });
+});
+
+test('an agent behind a leaf keeps at the hub what its provider was paid, and reads it there', async () => {
+  const agent = await connectAs(`agent-${leaf}`, leafUrl, `agent_${leaf}`);
+  const mine = subjects.spending(leaf);
+  const ack = await jetstream(agent, { domain: 'hub' }).publish(mine, '{}', {
+    expect: { lastSubjectSequence: 0 },
+  });
+  const jsm = await jetstreamManager(agent, { domain: 'hub', checkAPI: false });
+  const stored = await jsm.direct.getMessage(streams.spending.name, { last_by_subj: mine });
+  assert.equal(stored?.seq, ack.seq);
 });
 
 test('tokens and reports of an agent behind a leaf reach readers at the hub and are kept there', async () => {
@@ -362,4 +379,31 @@ test('a leaf cannot get from the hub what its own server was made to allow', asy
 
 test('the hub advertises no address of its own to its leaf nodes', () => {
   assert.match(readFileSync(join(folder, 'nats-0.conf'), 'utf8'), /"leafnodes": \{[^}]*"no_advertise": true/);
+});
+
+test('a scheduler hears at once of agents that lost their connection, at the hub and behind the leaf', async () => {
+  const { clusters } = theFleet;
+  const hubCluster = clusters.find(({ role }) => role === 'hub')?.name ?? assert.fail();
+  const scheduler = await connectAs('scheduler', hubUrl);
+  const gone: string[] = [];
+  scheduler.subscribe(subjects.gone('*'), {
+    callback: (_error, message) => {
+      const who = agentGone(message.subject.split('.')[2] ?? '', message.json());
+      if (who) gone.push(`${who.cluster} ${who.agent}`);
+    },
+  });
+  await scheduler.flush();
+  for (const [cluster, url] of [
+    [hubCluster, hubUrl],
+    [leaf, leafUrl],
+  ] as const) {
+    const name = agentConnection(clusterId.parse(cluster), agentId.parse('a1'));
+    const agent = await connectAs(`agent-${cluster}`, url, `agent_${cluster}`, name);
+    await agent.flush();
+    // The leaf may still have to hear that somebody listens.
+    await delay(300);
+    await agent.close();
+    await eventually(`${cluster} a1 is gone`, async () => gone.includes(`${cluster} a1`));
+  }
+  assert.equal(gone.length, 2);
 });

@@ -24,13 +24,16 @@ export const defaults: RunOptions = {
   concurrency: 10,
   faults: new Set(faultNames),
   parts: new Set(partNames),
-  everyMs: 1_000,
+  everyMs: 650,
   llama: 'fake',
   tokenMs: 20,
 };
 
-/** Reads the command line. @throws Error that names the flag */
-export function readOptions(args: readonly string[]): RunOptions {
+/** Of the kills of a run on both hubs, the part that the hub of three gets. */
+const threeShare = 1 / 6;
+
+/** Reads the command line: one run, or one on each hub. @throws Error that names the flag */
+export function readOptions(args: readonly string[]): RunOptions[] {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -49,21 +52,39 @@ export function readOptions(args: readonly string[]): RunOptions {
     if (!/^\d{1,7}$/.test(text)) throw new Error(`--${flag}: use a whole number`);
     return Number(text);
   };
-  const nodes = whole('nodes', values.nodes, defaults.nodes);
-  if (nodes !== 1 && nodes !== 3) throw new Error('--nodes: use 1 or 3');
   const { llama = defaults.llama } = values;
   if (llama !== 'fake' && llama !== 'real') throw new Error('--llama: use fake or real');
-  return {
+  const options: RunOptions = {
     ...defaults,
     kills: whole('kills', values.kills, defaults.kills),
     seed: whole('seed', values.seed, defaults.seed),
-    nodes,
     concurrency: whole('concurrency', values.concurrency, defaults.concurrency),
     faults: some('faults', values.faults, faultNames),
     parts: some('parts', values.parts, partNames),
     everyMs: whole('every-ms', values['every-ms'], defaults.everyMs),
     llama,
   };
+  switch (values.nodes) {
+    case '1':
+      return [{ ...options, nodes: 1 }];
+    case '3':
+      return [{ ...options, nodes: 3 }];
+    case undefined:
+    case 'both':
+      return onBothHubs(options);
+    default:
+      throw new Error('--nodes: use 1, 3 or both');
+  }
+}
+
+/** Another seed for the second, so that its requests have other names. */
+function onBothHubs(options: RunOptions): RunOptions[] {
+  const three = Math.round(options.kills * threeShare);
+  const runs: RunOptions[] = [
+    { ...options, nodes: 1, kills: options.kills - three },
+    { ...options, nodes: 3, kills: three, seed: options.seed + 1_000 },
+  ];
+  return runs.filter(({ kills }) => kills > 0);
 }
 
 /** The words of a list, all of them when there is no list. @throws Error that names the flag */

@@ -5,7 +5,13 @@ export type Resumed = {
   readonly what: FaultKind;
   readonly kind: PartKind;
   readonly id: string;
+  /** When the fault came; wall clock, ms. */
+  readonly atMs: number;
   readonly ms: number;
+  /** The same from the moment when the part was back; 0 for a stream that did not need it. */
+  readonly sinceBackMs: number;
+  /** How long the end was missing when its client had all units: since the last one, or the fault, if that came later. */
+  readonly endMs: number | undefined;
   /** Another fault hit the same stream before it went on: this time is not of one fault. */
   readonly compound: boolean;
 };
@@ -30,9 +36,25 @@ export function resumes({ clients, faults, openings }: Omit<History, 'evidence'>
       const atMs = resumedAtMs(fault, client, units, openingsOf.get(id) ?? []);
       if (atMs === undefined) return [];
       const compound = (hits.get(id) ?? []).some((hit) => hit.atMs > fault.atMs && hit.atMs < atMs);
-      return [{ what: fault.what, kind: fault.kind, id, ms: atMs - fault.atMs, compound }];
+      return [
+        {
+          what: fault.what,
+          kind: fault.kind,
+          id,
+          atMs: fault.atMs,
+          ms: atMs - fault.atMs,
+          sinceBackMs: Math.max(0, atMs - (fault.backAtMs ?? fault.atMs)),
+          endMs: endMs(client, fault.atMs),
+          compound,
+        },
+      ];
     }),
   );
+}
+
+function endMs({ heard, end }: ClientRecord, faultAtMs: number): number | undefined {
+  if (end?.status !== 'done') return undefined;
+  return end.atMs - Math.max(faultAtMs, heard.at(-1)?.atMs ?? faultAtMs);
 }
 
 function resumedAtMs(

@@ -71,26 +71,38 @@ export type ResumeRow = {
   /** Streams that were hit again before they went on, and the longest of these. */
   readonly compound: number;
   readonly compoundMax?: number;
+  /** How long ends were missing. */
+  readonly endP50?: number;
+  readonly endP99?: number;
 };
 
 function resumeTable(all: readonly Resumed[]): ResumeRow[] {
   return rows.flatMap(([what, kind]) => {
     const these = all.filter((one) => one.what === what && one.kind === kind);
     if (these.length === 0) return [];
-    const alone = these.filter(({ compound }) => !compound).map(({ ms }) => ms);
-    const compound = these.filter((one) => one.compound).map(({ ms }) => ms);
-    return [
-      {
-        fault: `${what} ${kind}`,
-        n: alone.length,
-        ...figure('p50', percentile(alone, 0.5)),
-        ...figure('p99', percentile(alone, 0.99)),
-        ...figure('max', percentile(alone, 1)),
-        compound: compound.length,
-        ...figure('compoundMax', percentile(compound, 1)),
-      },
-    ];
+    const row = rowOf(`${what} ${kind}`, these, ({ ms }) => ms);
+    return kind === 'nats' && what === 'kill'
+      ? [row, rowOf('  since it is back', these, ({ sinceBackMs }) => sinceBackMs)]
+      : [row];
   });
+}
+
+function rowOf(fault: string, these: readonly Resumed[], msOf: (one: Resumed) => number): ResumeRow {
+  const alone = these.filter(({ compound }) => !compound);
+  const times = alone.map(msOf);
+  const compound = these.filter((one) => one.compound).map(msOf);
+  const ends = alone.flatMap(({ endMs }) => endMs ?? []);
+  return {
+    fault,
+    n: times.length,
+    ...figure('p50', percentile(times, 0.5)),
+    ...figure('p99', percentile(times, 0.99)),
+    ...figure('max', percentile(times, 1)),
+    compound: compound.length,
+    ...figure('compoundMax', percentile(compound, 1)),
+    ...figure('endP50', percentile(ends, 0.5)),
+    ...figure('endP99', percentile(ends, 0.99)),
+  };
 }
 
 const figure = <K extends string>(name: K, value: number | undefined): { [key in K]?: number } => {
@@ -99,31 +111,79 @@ const figure = <K extends string>(name: K, value: number | undefined): { [key in
   return figures;
 };
 
-/** The figures as text. */
-export function print(summary: Summary): string {
-  const { resumeMs, failed, violations, ...figures } = summary;
+/** The figures of runs as text: those of all together, and for each the times to resume. */
+export function print(runs: readonly { readonly hub: string; readonly summary: Summary }[]): string {
+  const { failed, violations, ...figures } = total(runs.map(({ summary }) => summary));
   const show = (value: Readonly<Record<string, number>>) =>
     Object.entries(value)
       .map(([name, count]) => `${name} ${count}`)
       .join(', ') || 'none';
-  const lines = Object.entries(figures).map(([name, value]) => `${words(name).padEnd(24)} ${value}`);
-  const header = ['time to resume, ms'.padEnd(24), 'n', 'p50', 'p99', 'max', 'hit again', 'max'];
-  const table = resumeMs.map(({ fault, n, p50, p99, max, compound, compoundMax }) =>
-    [fault.padEnd(24), n, p50 ?? '-', p99 ?? '-', max ?? '-', compound, compoundMax ?? '-']
-      .map(cell)
-      .join(''),
-  );
+  const lines = Object.entries(figures).map(([name, value]) => `${words(name).padEnd(nameWidth)} ${value}`);
   return [
     ...lines,
-    `${'failed by code'.padEnd(24)} ${show(failed)}`,
-    `${'violations'.padEnd(24)} ${show(violations)}`,
-    '',
-    header.map(cell).join(''),
-    ...table,
+    `${'failed by code'.padEnd(nameWidth)} ${show(failed)}`,
+    `${'violations'.padEnd(nameWidth)} ${show(violations)}`,
+    ...runs.flatMap(({ hub, summary }) => ['', hub, ...printTable(summary.resumeMs)]),
   ].join('\n');
 }
 
+const nameWidth = 24;
+
+/** Pure. The figures of several runs as those of one. */
+export function total(summaries: readonly Summary[]): Omit<Summary, 'resumeMs'> {
+  const all = summaries.map(({ resumeMs: _, ...figures }) => figures);
+  const [first, ...others] = all;
+  if (first === undefined) throw new Error('no run');
+  return others.reduce((sum, one) => added(sum, one), first);
+}
+
+type Figures = Omit<Summary, 'resumeMs'>;
+
+function added(a: Figures, b: Figures): Figures {
+  return {
+    seconds: a.seconds + b.seconds,
+    kills: a.kills + b.kills,
+    otherFaults: a.otherFaults + b.otherFaults,
+    accepted: a.accepted + b.accepted,
+    completed: a.completed + b.completed,
+    failed: addedByName(a.failed, b.failed),
+    expired: a.expired + b.expired,
+    cancelled: a.cancelled + b.cancelled,
+    resumed: a.resumed + b.resumed,
+    reattached: a.reattached + b.reattached,
+    lost: a.lost + b.lost,
+    duplicatedTokens: a.duplicatedTokens + b.duplicatedTokens,
+    missingTokens: a.missingTokens + b.missingTokens,
+    violations: addedByName(a.violations, b.violations),
+    staleReplies: a.staleReplies + b.staleReplies,
+    staleCommitsRefused: a.staleCommitsRefused + b.staleCommitsRefused,
+    crashes: a.crashes + b.crashes,
+    deadLetters: a.deadLetters + b.deadLetters,
+  };
+}
+
+function addedByName(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>) {
+  const names = new Set([...Object.keys(a), ...Object.keys(b)]);
+  return Object.fromEntries([...names].map((name) => [name, (a[name] ?? 0) + (b[name] ?? 0)]));
+}
+
+function printTable(table: readonly ResumeRow[]): string[] {
+  const header = ['ms to the next token', 'n', 'p50', 'p99', 'max', 'hit again', 'max', 'end p50', 'end p99'];
+  const rows = table.map((row) => [
+    row.fault,
+    row.n,
+    row.p50 ?? '-',
+    row.p99 ?? '-',
+    row.max ?? '-',
+    row.compound,
+    row.compoundMax ?? '-',
+    row.endP50 ?? '-',
+    row.endP99 ?? '-',
+  ]);
+  return [header, ...rows].map((cells) => cells.map(cell).join(''));
+}
+
 const cell = (value: string | number, index: number): string =>
-  index === 0 ? String(value) : String(value).padStart(index === 5 ? 11 : 8);
+  index === 0 ? String(value).padEnd(nameWidth) : String(value).padStart(index === 5 ? 11 : 9);
 
 const words = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);

@@ -34,8 +34,10 @@ const keys = [
   { id: 'dear', tenant: 't1', budget: { usd: 1, period: 'month' as const }, maxUsdPer1k },
   { id: 'limited', tenant: 't1', requestsPerMinute: 3, tokensPerMinute: 1_000 },
   { id: 'tokens', tenant: 't1', tokensPerMinute: 1_000 },
+  { id: 'shared', tenant: 't1', requestsPerMinute: 4 },
   { id: 'costs', tenant: 't3' },
   { id: 'stranger', tenant: 't4' },
+  { id: 'early', tenant: 't5' },
 ];
 const secretOf = (id: string) => `sk-${id}`;
 
@@ -231,6 +233,44 @@ test('a limited key is told how it stands on every answer, and when to come back
   assert.ok(seconds >= 1 && seconds <= 20, `retry-after ${seconds}`);
   assert.equal(refused.headers.get('x-ratelimit-remaining-requests'), '0');
 });
+
+test('a limit holds over all ingresses together, a tenth of a second later', async () => {
+  edge.fleet.script = answerWith(portion());
+  const left = async (url: string) => {
+    const headers = { authorization: `Bearer ${secretOf('shared')}` };
+    const answer = await fetch(`${url}/v1/models`, { headers });
+    return answer.headers.get('x-ratelimit-remaining-requests');
+  };
+  for (const url of [edge.url, edge.url, edge.url]) assert.equal((await ask('shared', { url })).status, 200);
+  await eventually(async () => (await left(peer)) === '1');
+  assert.equal((await ask('shared', { url: peer })).status, 200);
+  await eventually(async () => (await left(edge.url)) === '0');
+  for (const url of [peer, edge.url]) assert.equal((await ask('shared', { url })).status, 429);
+});
+
+test('a request that is refused early says when to come back, in a header and, inside a stream, in the event', async () => {
+  const refused = { status: 'failed', code: 'queue_full', message: 'full', units: 0 } as const;
+  edge.fleet.script = async (job) => job.end({ ...refused, retryAfterMs: 4_200 }, []);
+  for (const stream of [false, true]) {
+    const answer = await ask('early', { body: { stream } });
+    assert.equal(answer.status, 429);
+    assert.equal(answer.headers.get('retry-after'), '5');
+    assert.equal((await errorOf(answer)).code, 'queue_full');
+  }
+  edge.fleet.script = async (job) => {
+    job.open();
+    job.tokens(0, ['Hello']);
+    await job.end({ ...refused, retryAfterMs: 4_200, units: 1 }, []);
+  };
+  const begun = await ask('early', { body: { stream: true } });
+  assert.equal(begun.status, 200);
+  const last = (await begun.text())
+    .split('\n\n')
+    .filter((text) => text.startsWith('data: '))
+    .at(-1);
+  assert.equal(streamError.parse(JSON.parse(last?.slice('data: '.length) ?? '')).error.retry_after, 5);
+});
+const streamError = z.object({ error: z.object({ code: z.string(), retry_after: z.number() }) });
 
 test('tokens are taken by a guess, and corrected when the answer is there', async () => {
   edge.fleet.script = answerWith(portion());

@@ -135,6 +135,16 @@ test('a price that is set moves the traffic', async () => {
   await eventually(async () => assert.equal((await answered()).cluster, other));
 });
 
+test('a price that is set for a time has it, and one that is set for good has none', async () => {
+  const set = async (...more: string[]) => {
+    const args = ['price', 'set', gcp ?? '', '--usd-per-hour', '0.5', '--json', ...more];
+    return drover(system, args);
+  };
+  assert.equal(JSON.parse((await set('--for', '90m')).out).tariff.validForMs, 5_400_000);
+  assert.ok(!('validForMs' in JSON.parse((await set()).out).tariff));
+  for (const span of ['soon', '0s', '-1h', '5']) assert.equal((await set(`--for=${span}`)).code, 2, span);
+});
+
 test('a price is refused for a cluster that does not exist, and when it is no number', async () => {
   const unknown = await drover(system, ['price', 'set', 'nowhere', '--usd-per-hour', '1']);
   assert.equal(unknown.code, 1);

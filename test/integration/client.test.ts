@@ -163,6 +163,23 @@ test('what a replaced owner still says is not shown', async () => {
   assert.deepEqual(await read(submission), { text: counted(4), outcome: done(4) });
 });
 
+test('a new owner that says something else is no end of what was shown, also while the replay buffer does not answer', async () => {
+  const id = newId();
+  // Between two leaders of LLM_REPLIES no consumer can be made, and everything is heard live only.
+  const consumers = Object.create(nats.jsm.consumers, { add: { value: () => new Promise(() => {}) } });
+  const unanswered: Nats = { ...nats, jsm: Object.create(nats.jsm, { consumers: { value: consumers } }) };
+  const heard = read(follow(unanswered, { tenant, id }));
+  await nats.nc.flush();
+  const other: Reply = { v: 1, k: 'tokens', f: 2, i: 1, ids: [99], t: ['other '] };
+  say(id, open(1, 0), ...tokens(1, 0, 2), { v: 1, k: 'claim', f: 2 }, open(2, 1), other, end(2, 2));
+  const { text, outcome } = await heard;
+  assert.equal(text, counted(2));
+  assert.ok(
+    outcome?.status === 'failed' && outcome.code === 'continuation_impossible',
+    JSON.stringify(outcome),
+  );
+});
+
 test('an id that nobody knows ends with not_found', async () => {
   const { outcome } = await read(follow(nats, { tenant, id: newId() }));
   assert.ok(outcome?.status === 'failed' && outcome.code === 'not_found');

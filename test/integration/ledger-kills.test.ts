@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Nats, readSubject } from '@drover/runtime';
 import {
+  buckets,
   type Event,
   event,
   type LedgerRecord,
@@ -13,9 +14,11 @@ import {
   type Portion,
   parseMessage,
   requestIdOf,
+  reservations,
   streams,
   subjects,
 } from '@drover/schemas';
+import { Kvm } from '@nats-io/kv';
 import { z } from 'zod';
 import { localModel, localTenant } from '../../infra/local/src/clusters.ts';
 import { connectAs } from '../support/connect-as.ts';
@@ -129,10 +132,13 @@ test('whatever is killed under load, the ledger has every request once, and adds
   const victims = [
     'agent-aws-us-east-1',
     'scheduler',
+    'llama-aws-us-east-1',
     'ingress',
     'agent-gcp-us-central1',
     'scheduler',
+    'llama-gcp-us-central1',
     'agent-azure-eastus',
+    'ingress',
     'nats-server',
   ];
   for (const victim of victims) {
@@ -174,6 +180,11 @@ test('whatever is killed under load, the ledger has every request once, and adds
     'no request was continued by another attempt: the kills missed',
   );
   assert.ok(ledger.some(({ status }) => status === 'cancelled'));
+  assert.deepEqual(
+    ledger.filter(({ uncounted, unpriced }) => uncounted || unpriced),
+    [],
+    'nobody knows what these have used',
+  );
 
   let seen: unknown;
   await eventually(async () => {
@@ -187,5 +198,25 @@ test('whatever is killed under load, the ledger has every request once, and adds
   }, 40_000).catch((error) =>
     assert.fail(`${error}: ${JSON.stringify(seen)}, ${ledger.length} and ${settled}`),
   );
+
+  // Settled reservations give way when the next one is made.
+  const last = (await ask(number + 1)) ?? assert.fail('refused');
+  const open = Object.keys(await readReservations());
+  assert.deepEqual(
+    open.filter((id) => id !== last && ended.has(id)),
+    [],
+    'settled, and still reserved',
+  );
+  // What is left was reserved by an ingress that died before the request was accepted: nobody was ever told that it was.
+  assert.deepEqual(
+    open.filter((id) => id !== last && accepted.includes(id)),
+    [],
+  );
 });
+
+async function readReservations() {
+  const entry = await (await new Kvm(nats.js).open(buckets.budgets.name)).get('local');
+  const parsed = parseMessage(reservations, entry?.value ?? assert.fail('nothing was reserved'));
+  return parsed.ok ? parsed.value.open : assert.fail(parsed.problem);
+}
 const costs = z.object({ total: z.object({ usd: z.number(), requests: z.number() }) });

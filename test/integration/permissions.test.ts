@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type CommonEnv,
   connectNats,
@@ -16,8 +17,11 @@ import {
   watchBucket,
 } from '@drover/runtime';
 import {
+  agentConnection,
+  agentId,
   buckets,
   catalogue,
+  clusterId,
   consumersFor,
   natsUsersConfig,
   permissions,
@@ -28,6 +32,7 @@ import {
 } from '@drover/schemas';
 import { AckPolicy } from '@nats-io/jetstream';
 import { nuid } from 'nats';
+import { subscribeDepartures } from '../../apps/scheduler/src/nats/departures.ts';
 import { type Credential, ensureKeys } from '../../infra/local/src/keys.ts';
 import { startNatsServer, type TestServer } from '../support/nats-server.ts';
 
@@ -39,6 +44,7 @@ const roles = {
   aws: permissions.agent('aws'),
   gcp: permissions.agent('gcp'),
   operator: permissions.operator(),
+  prices: permissions.prices(),
 };
 type Role = keyof typeof roles;
 
@@ -74,7 +80,8 @@ before(async () => {
   await ensureBucket(admin.js, buckets.policy, 1);
   await ensureBucket(admin.js, buckets.leases, 1);
   const price = { v: 1, usdPerHour: 1, market: 'spot', source: 'test', asOf: '2026-01-01T00:00:00Z' };
-  await prices.put('aws', JSON.stringify(price));
+  // The table below overwrites others.
+  for (const cluster of ['aws', 'azure']) await prices.put(cluster, JSON.stringify(price));
 });
 
 after(async () => {
@@ -126,6 +133,9 @@ const table: Record<
         '$KV.LLM_BUDGETS.k1',
         `${js}.DIRECT.GET.LLM_LEDGER.llm.ledger.t1.r1`,
         'llm.req.standard.t2.r1',
+        'llm.limits.i1',
+        // The budget of an API key, even of its own tenant.
+        'llm.req.standard-keyed.t1.r1',
         'llm.cancel.t2.r1',
         'llm.job.aws.r1',
         'llm.evt.ingress.t1.r1',
@@ -164,6 +174,8 @@ const table: Record<
     publish: {
       yes: [
         'llm.req.batch.t2.r1',
+        'llm.req.batch-keyed.t2.r1',
+        'llm.limits.i1',
         'llm.cancel.t2.r1',
         'llm.evt.ingress.t2.r1',
         'llm.reply.ingress.t2.r1',
@@ -238,11 +250,40 @@ const table: Record<
       no: ['llm.reply.>', 'llm.req.>', otherInbox('ingress'), '_INBOX.>'],
     },
   },
+  prices: {
+    publish: {
+      yes: ['$KV.LLM_PRICES.aws', `${js}.DIRECT.GET.KV_LLM_PRICES.$KV.LLM_PRICES.aws`],
+      no: [
+        '$KV.LLM_PRICES.aws.more',
+        '$KV.LLM_POLICY.active',
+        '$KV.LLM_POLICY.cordon.aws',
+        '$KV.LLM_LEASES.duty',
+        '$KV.LLM_BUDGETS.k1',
+        '$KV.LLM_PROFILES.aws',
+        'llm.req.standard.t1.r1',
+        'llm.job.aws.r1',
+        'llm.evt.scheduler.t1.r1',
+        'llm.report.aws.a1',
+        `${js}.DIRECT.GET.KV_LLM_PRICES`,
+        `${js}.DIRECT.GET.KV_LLM_POLICY.$KV.LLM_POLICY.active`,
+        `${js}.CONSUMER.CREATE.KV_LLM_PRICES.n1.$KV.LLM_PRICES.>`,
+        `${js}.STREAM.INFO.KV_LLM_PRICES`,
+        `${js}.STREAM.MSG.DELETE.KV_LLM_PRICES`,
+        deleteStream,
+        purgeStream,
+      ],
+    },
+    subscribe: {
+      yes: [otherInbox('prices')],
+      no: ['$KV.LLM_PRICES.>', 'llm.reply.>', 'llm.req.>', otherInbox('scheduler'), '_INBOX.>'],
+    },
+  },
   operator: {
     publish: {
       yes: [
         '$KV.LLM_PRICES.gcp',
         '$KV.LLM_POLICY.active',
+        '$KV.LLM_POLICY.experiment',
         '$KV.LLM_POLICY.cordon.aws',
         'llm.req.batch.t2.r1',
         `${js}.STREAM.INFO.LLM_DLQ`,
@@ -317,7 +358,10 @@ const table: Record<
     },
   },
   gcp: {
-    publish: { yes: ['llm.reply.gcp.t1.r1'], no: ['llm.reply.aws.t1.r1'] },
+    publish: {
+      yes: ['llm.reply.gcp.t1.r1', 'llm.spending.gcp', `${js}.DIRECT.GET.LLM_SPENDING.llm.spending.gcp`],
+      no: ['llm.reply.aws.t1.r1', 'llm.spending.aws', `${js}.DIRECT.GET.LLM_SPENDING.llm.spending.aws`],
+    },
     subscribe: { yes: [], no: [otherInbox('agent_aws')] },
   },
 };
@@ -444,4 +488,31 @@ test('a scheduler gets, renews and gives back a lease with the rights of its rol
   await lease.stop();
   const last = await lastMessage(await as('admin'), 'KV_LLM_LEASES', '$KV.LLM_LEASES.any');
   assert.equal(last?.data.length, 0, 'the lease was not given back');
+});
+
+test('only the scheduler hears which connections have ended, and knows an agent by the name of its own', async () => {
+  const gone: string[] = [];
+  const scheduler = await as('scheduler');
+  subscribeDepartures(scheduler, (cluster, agent) => void gone.push(`${cluster} ${agent}`), log);
+  await scheduler.nc.flush();
+  const name = agentConnection(clusterId.parse('aws'), agentId.parse('a7'));
+  const other = await connectNats('any', environment(credentials.aws), log);
+  const agent = await connectNats(name, environment(credentials.aws), log);
+  await other.nc.close();
+  await agent.nc.close();
+  for (let left = 100; left > 0 && gone.length === 0; left--) await sleep(20);
+  assert.deepEqual(gone, ['aws a7']);
+  for (const role of ['ingress', 'producer', 'aws', 'operator'] as const)
+    for (const subject of ['llm.gone.*', '$SYS.ACCOUNT.DROVER.DISCONNECT', '$SYS.ACCOUNT.>'])
+      assert.equal(await allowed(role, 'subscribe', subject), false, `${role} ${subject}`);
+  assert.equal(await allowed('scheduler', 'subscribe', '$SYS.ACCOUNT.>'), false);
+  assert.equal(await allowed('aws', 'publish', subjects.gone('gcp')), false);
+});
+
+test("a reader may ask for its own reply to be said again, and for no other tenant's", async () => {
+  assert.equal(await allowed('producer', 'publish', subjects.again('t1', 'r1')), true);
+  assert.equal(await allowed('producer', 'publish', subjects.again('t2', 'r1')), false);
+  assert.equal(await allowed('producer', 'subscribe', subjects.again('t1', '*')), false);
+  assert.equal(await allowed('ingress', 'publish', subjects.again('t2', 'r1')), true);
+  assert.equal(await allowed('aws', 'subscribe', subjects.again('*', '*')), true);
 });

@@ -4,13 +4,18 @@ import type { System } from '../../infra/local/src/system.ts';
 
 export type CliResult = { readonly code: number; readonly out: string; readonly notes: string };
 
-/** Runs `drover …` in this process, with the rights of the system's operator and nobody to ask. */
+/** Runs `drover …` in this process, with the rights of the system's operator (or another) and nobody to ask. */
 export async function drover(
   system: System,
   args: readonly string[],
-  more: { answer?: string; leaving?: AbortSignal; onOut?: (text: string) => void } = {},
+  more: {
+    answer?: string;
+    role?: 'operator' | 'admin';
+    leaving?: AbortSignal;
+    onOut?: (text: string) => void;
+  } = {},
 ): Promise<CliResult> {
-  const credential = system.credential('operator');
+  const credential = system.credential(more.role ?? 'operator');
   const out: string[] = [];
   const notes: string[] = [];
   const io: Io = {

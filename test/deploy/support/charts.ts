@@ -31,8 +31,17 @@ const needed: Readonly<Record<string, readonly string[]>> = {
     'clusters={aws-us-east-1,gcp-us-central1}',
     `image.ingress.digest=${madeUpDigest}`,
     `image.scheduler.digest=${madeUpDigest}`,
+    `image.prices.digest=${madeUpDigest}`,
   ),
   observability: [],
+};
+
+/** A source of each kind. */
+const pricesFrom = {
+  a: { feeder: 'aws-spot', region: 'us-east-1', instanceType: 't3.large' },
+  g: { feeder: 'gcp-catalogue', region: 'us-central1', instanceType: 'n1-standard-2', market: 'spot' },
+  z: { feeder: 'azure-retail', region: 'eastus', instanceType: 'Standard_D2s_v3', market: 'spot' },
+  f: { feeder: 'file', file: '/prices/tariffs.json' },
 };
 
 /** Values that no file sets, each rendered once. */
@@ -53,6 +62,10 @@ const extras: Readonly<Record<string, Readonly<Record<string, readonly string[]>
   },
   router: {
     public: set('ingress.host=api.example.org', 'ingress.hmacKeysSecret=drover-hmac-keys'),
+    prices: [
+      ...set('prices.enabled=true', 'prices.gcpApiKeySecret.name=gcp-billing'),
+      ...['--set-json', `prices.plan.clusters=${JSON.stringify(pricesFrom)}`],
+    ],
     plain: set('monitoring.enabled=false', 'scheduler.autoscaling.enabled=true', 'nats.caSecret='),
   },
   observability: { labelled: set('rules.labels.release=kps') },
@@ -69,12 +82,14 @@ const variant = (chart: string, names: readonly string[], args: readonly string[
   args: [...names.flatMap((name) => values(chart, name)), ...(needed[chart] ?? []), ...args],
 });
 
-/** Every chart × cloud × environment; llm-server with a GPU too. */
+/** Every chart × cloud × environment; llm-server with a GPU too, and as the agent of a provider. */
 export const matrix: readonly Variant[] = charts.flatMap((chart) =>
   clouds.flatMap((cloud) =>
     environments.flatMap((environment) => [
       variant(chart, [cloud, environment]),
-      ...(chart === 'llm-server' ? [variant(chart, [cloud, environment, 'gpu'])] : []),
+      ...(chart === 'llm-server'
+        ? [variant(chart, [cloud, environment, 'gpu']), variant(chart, [cloud, environment, 'openai'])]
+        : []),
     ]),
   ),
 );
