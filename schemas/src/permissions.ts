@@ -200,8 +200,8 @@ export const permissions = {
 
   /**
    * Writes the prices that it is told by clouds, and reads them for what is in force. Nothing else is let through, but whoever may
-   * write a message and get it directly can have the server send it to any subject, as the reply (see `producer`). So this role
-   * is for a process at the hub, and for no cluster.
+   * write a message and get it directly can have the server send it to any subject, as the reply (see `producer`). Buckets are
+   * read past such values (apps/runtime, watch.ts); this role is for a process at the hub all the same, and for no cluster.
    */
   prices: (): Grants =>
     grants(

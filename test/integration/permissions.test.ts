@@ -25,6 +25,8 @@ import {
   consumersFor,
   natsUsersConfig,
   permissions,
+  policy,
+  policyKeys,
   streams,
   subjects,
   tariff,
@@ -467,6 +469,38 @@ test('the ingress follows the policy bucket, reads the last reports, and cannot 
   const consumer = await ingress.js.consumers.get('LLM_REPORTS', { filter_subjects: 'llm.report.aws.a9' });
   assert.ok(await consumer.next({ expires: 2_000 }));
   await assert.rejects(ingress.js.publish('$KV.LLM_POLICY.active', '{}'), /permissions violation/i);
+});
+
+test('a policy that the server was made to write, as the answer to somebody who may not, is not followed', async () => {
+  const [agent, scheduler, operator, admin] = [
+    await as('aws'),
+    await as('scheduler'),
+    await as('operator'),
+    await as('admin'),
+  ];
+  const followed: string[] = [];
+  const genuine = Promise.withResolvers<void>();
+  const watched = await watchBucket(scheduler, {
+    bucket: buckets.policy.name,
+    key: policyKeys.active,
+    schema: policy,
+    onValue: (_, { strategy }) => {
+      followed.push(strategy);
+      if (strategy === 'own-first') genuine.resolve();
+    },
+    log,
+  });
+  followed.length = 0;
+  const subject = subjects.event('aws', 't1', 'sly-policy');
+  await agent.js.publish(subject, JSON.stringify({ v: 1, strategy: 'latency' }));
+  const stored = async () => (await admin.jsm.streams.info('KV_LLM_POLICY')).state.last_seq;
+  const before = await stored();
+  agent.nc.publish(`$JS.API.DIRECT.GET.LLM_EVENTS.${subject}`, '', { reply: '$KV.LLM_POLICY.active' });
+  while ((await stored()) === before) await sleep(10);
+  await operator.js.publish('$KV.LLM_POLICY.active', JSON.stringify({ v: 1, strategy: 'own-first' }));
+  await genuine.promise;
+  assert.deepEqual(followed, ['own-first']);
+  watched.stop();
 });
 
 test('a scheduler gets, renews and gives back a lease with the rights of its role', async () => {

@@ -145,6 +145,10 @@ class Watch<T> {
     present.add(key);
     if (this.#heard.get(key) === seq) return;
     this.#heard.set(key, seq);
+    if (isCopy(headers)) {
+      log.error({ bucket, key }, 'value refused: not written, but sent here by the server as an answer');
+      return;
+    }
     const parsed = parseMessage(schema, data);
     if (parsed.ok) onValue(key, parsed.value, seq);
     else log.error({ bucket, key, problem: parsed.problem }, 'bad value refused');
@@ -163,6 +167,12 @@ class Watch<T> {
 
 /** A consumer, and the keys that it has delivered and that are still there. */
 type Reading = { readonly consumer: Consumer; readonly present: Set<string> };
+
+/**
+ * Whoever may get a message directly can have the server send it, as the answer, to a subject that he may not write. The server
+ * says in a header where it has it from; nobody who writes a value does.
+ */
+const isCopy = (headers: MsgHdrs | undefined): boolean => headers?.has('Nats-Stream') === true;
 
 /** True for the mark that a deleted key leaves, and for the one that the server makes of a key whose life is over. */
 const isDeletion = (headers: MsgHdrs | undefined): boolean =>
