@@ -117,7 +117,7 @@ function clusters(facts: Facts): Step {
     why: 'Everything in the clouds, by one program; Argo CD is installed, and each cluster registered with it.',
     needs: ['preview'],
     cost: costOfNodes(facts),
-    undo: `drover undeploy --env ${environment}`,
+    undo: `drover undeploy <cloud> --env ${environment}`,
     actions: [
       {
         kind: 'run',

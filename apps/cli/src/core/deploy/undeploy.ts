@@ -41,7 +41,7 @@ export function undeployPlan(facts: Facts, paths: Paths): Plan {
         why: 'Load balancers are made by Kubernetes, and only it takes them away. First those go that would make the others again.',
         needs: ['drain'],
         cost: 'load balancers end',
-        undo: `drover deploy --env ${environment}`,
+        undo: `drover deploy <cloud> --env ${environment}`,
         actions: [
           run(onHub(['-n', 'argocd', 'delete', 'application', 'drover', '--ignore-not-found'])),
           run(
@@ -72,7 +72,7 @@ export function undeployPlan(facts: Facts, paths: Paths): Plan {
         why: 'Everything that drover deploy made in the clouds.',
         needs: ['disks'],
         cost: 'the bill ends',
-        undo: `drover deploy --env ${environment}`,
+        undo: `drover deploy <cloud> --env ${environment}`,
         actions: [
           // Whoever got here has typed its name.
           ...(environment === 'prod'
