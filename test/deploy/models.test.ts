@@ -89,7 +89,8 @@ test('every flag that the charts and compose.yaml hand llama-server is in the ar
   for (const variant of variants.filter(({ chart }) => chart === 'llm-server'))
     for (const { kind, spec } of resourcesOf(await render(variant)))
       if (kind === 'Deployment')
-        for (const { name, args } of Object(spec).template.spec.initContainers)
+        // A provider's agent has no llama.cpp beside it.
+        for (const { name, args } of Object(spec).template.spec.initContainers ?? [])
           if (name === 'llama') for (const arg of args) if (/^--[a-z]/.test(arg)) flags.add(arg);
   const { services } = parse(read('compose.yaml'), { merge: true });
   for (const arg of services['llama-one'].command) if (/^--[a-z]/.test(arg)) flags.add(arg);
