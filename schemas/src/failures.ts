@@ -28,6 +28,7 @@ export const failures = {
   result_lost: { http: 502, type: 'api_error', retry: true },
   unavailable: { http: 503, type: 'api_error', retry: true },
   no_cluster_within_ceiling: { http: 503, type: 'api_error', retry: true },
+  no_cluster_in_region: { http: 503, type: 'api_error', retry: true },
   deadline_exceeded: { http: 504, type: 'api_error', retry: true },
 } as const satisfies Record<string, { http: number; type: string; retry: boolean }>;
 

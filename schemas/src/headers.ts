@@ -25,6 +25,7 @@ export const httpHeaders = {
   deadlineMs: 'x-drover-deadline-ms',
   priority: 'x-drover-priority',
   maxUsdPer1k: 'x-drover-max-usd-per-1k',
+  regions: 'x-drover-regions',
   idempotencyKey: 'idempotency-key',
   requestId: 'x-request-id',
   cluster: 'x-drover-cluster',

@@ -30,6 +30,7 @@ export * from './meter.ts';
 export * from './names.ts';
 export * from './parse.ts';
 export * from './permissions.ts';
+export * from './regions.ts';
 export * from './retention.ts';
 export * from './streams.ts';
 export * from './subjects.ts';

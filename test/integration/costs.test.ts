@@ -114,7 +114,7 @@ test('a producer that names an API key is refused, and nothing is charged to the
     key: 'local',
     endpoint: 'chat',
     body: { model: localModel, messages: [{ role: 'user', content: 'Hi' }], max_tokens: 4 },
-  } satisfies Record<keyof Omit<Request, 'maxUsdPer1k' | 'bodyHash'>, unknown>;
+  } satisfies Record<keyof Omit<Request, 'maxUsdPer1k' | 'regions' | 'bodyHash'>, unknown>;
   await assert.rejects(
     producer.js.publish(subjects.keyedRequest('standard', localTenant, id), JSON.stringify(request)),
     /permissions violation/i,

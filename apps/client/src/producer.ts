@@ -49,6 +49,8 @@ export type AskOptions = {
   readonly signal?: AbortSignal;
   /** The dearest cluster that may answer, by nominal $/1K output tokens. */
   readonly maxUsdPer1k?: number;
+  /** Where it may be answered, and nowhere else: names of regions, or beginnings of them such as `eu-`. */
+  readonly regions?: readonly string[];
   /** An id of your own: submitted again, it joins the first submission. Default: a random one. */
   readonly id?: string;
   /** W3C trace context to carry along. */
@@ -173,7 +175,7 @@ export class Producer implements AsyncDisposable {
   #request(id: string, ask: Ask, options: AskOptions): Request {
     const { endpoint, body } = bodyOf(ask);
     const submittedAtMs = Date.now();
-    const { maxUsdPer1k, priority } = options;
+    const { maxUsdPer1k, priority, regions } = options;
     const parsed = parseValue(requestSchema, {
       v: 1,
       id,
@@ -182,6 +184,7 @@ export class Producer implements AsyncDisposable {
       submittedAtMs,
       deadlineAtMs: submittedAtMs + (options.deadlineMs ?? deadlineDefaultMs),
       ...(maxUsdPer1k === undefined ? {} : { maxUsdPer1k }),
+      ...(regions === undefined ? {} : { regions }),
       endpoint,
       body: { ...body, model: options.model ?? body.model ?? this.#model, stream: true },
     });

@@ -1,5 +1,6 @@
 import { Lease, type Logger, type Nats } from '@drover/runtime';
 import { type ClusterId, streams, wakeTtlMs } from '@drover/schemas';
+import { boundDemand } from './core/bound-demand.ts';
 import { profileOf, withBoot } from './core/profiles.ts';
 import { bootPatienceMs, isAdopted, supplyOf } from './core/supplies.ts';
 import { decideScaling, noDemand, type ScalingRules, type ScalingState } from './core/wake.ts';
@@ -174,19 +175,22 @@ export class Scaler {
   async #scale(rules: ScalingRules, token: number, nowMs: number): Promise<void> {
     const state = this.#state;
     await this.#giveUpLate(token, nowMs);
-    const supplies = state.nodeClusters().map((cluster) =>
-      supplyOf(
-        {
-          candidate: state.candidate(state.view(cluster, nowMs), nowMs),
-          profile: state.profiles.get(cluster),
-          wanted: this.#wanted(cluster, nowMs),
-          failedWakeAtMs: this.#failedAtMs.get(cluster),
-        },
-        rules,
-      ),
-    );
+    const known = state.nodeClusters().map((cluster) => ({
+      candidate: state.candidate(state.view(cluster, nowMs), nowMs),
+      profile: state.profiles.get(cluster),
+      wanted: this.#wanted(cluster, nowMs),
+      failedWakeAtMs: this.#failedAtMs.get(cluster),
+    }));
+    const supplies = known.map((one) => supplyOf(one, rules));
+    // The leader knows what it holds itself; of what other schedulers hold only the number counts.
+    const wanting = [...state.queue.all()].map((waiting) => ({
+      ask: state.ask(waiting),
+      ...(waiting.previous ? { hasJobAt: waiting.previous.cluster } : {}),
+    }));
+    const elsewhere = state.providersBesideNodes().map((id) => state.candidate(state.view(id, nowMs), nowMs));
+    const bound = boundDemand(wanting, known, elsewhere, state.policy.value, nowMs);
     const jobs = state.jobsForNodes() + (await this.#waiting());
-    const { state: next, wake, release } = decideScaling(this.#scaling, supplies, jobs, rules, nowMs);
+    const { state: next, wake, release } = decideScaling(this.#scaling, supplies, jobs, rules, nowMs, bound);
     this.#scaling = next;
     this.#metrics.demandSlots.set(next.demand);
     for (const cluster of wake) await this.#wake(cluster, jobs, token, nowMs);

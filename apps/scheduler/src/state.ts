@@ -137,10 +137,15 @@ export class State {
    * it went there because that is cheaper.
    */
   jobsForNodes(): number {
-    const { strategy, providers } = this.policy.value;
-    if (strategy === 'own-first' || providers === 'fallback') return this.ledger.size;
-    const bought = this.clusters().filter((cluster) => this.#isProvider(cluster));
+    const bought = this.providersBesideNodes();
     return this.ledger.size - bought.reduce((sum, cluster) => sum + this.ledger.load(cluster), 0);
+  }
+
+  /** Providers that are chosen by price like a cluster of nodes; none where they are there for want of nodes. */
+  providersBesideNodes(): ClusterId[] {
+    const { strategy, providers } = this.policy.value;
+    if (strategy === 'own-first' || providers === 'fallback') return [];
+    return this.clusters().filter((cluster) => this.#isProvider(cluster));
   }
 
   view(cluster: ClusterId, nowMs: number): ClusterView {

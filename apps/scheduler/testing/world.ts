@@ -80,8 +80,9 @@ export class World implements AsyncDisposable {
     return world;
   }
 
-  async price(cluster: string, usdPerHour: number): Promise<void> {
-    const tariff = { v: 1, usdPerHour, market: 'on-demand', source: 'test', asOf: '2025-01-01T00:00:00Z' };
+  async price(cluster: string, usdPerHour: number, region?: string): Promise<void> {
+    const known = { v: 1, usdPerHour, market: 'on-demand', source: 'test', asOf: '2025-01-01T00:00:00Z' };
+    const tariff = region === undefined ? known : { ...known, region };
     await (await this.#bucket(buckets.prices.name)).put(cluster, JSON.stringify(tariff));
   }
 

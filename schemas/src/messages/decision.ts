@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { clusterId, endpoint, priority, requestId, tenantId } from '../names.ts';
+import { regions } from '../regions.ts';
 import { policy } from './policy.ts';
 import { provider, report } from './report.ts';
 import { tariff } from './tariff.ts';
@@ -20,6 +21,7 @@ export const rejectionCodes = [
   'price-unknown',
   'rates-unknown',
   'price-above-ceiling',
+  'region-not-allowed',
   'provider-not-allowed',
   'provider-limited',
   'no-free-slot',
@@ -71,6 +73,7 @@ export const decisionInputs = z.strictObject({
       priority,
       deadlineAtMs: z.number(),
       maxUsdPer1k: z.number().positive().optional(),
+      regions: regions.optional(),
     }),
     model: z.string(),
     estimate: z.strictObject({

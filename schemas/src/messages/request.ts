@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { priority, requestId, tenantId } from '../names.ts';
+import { regions } from '../regions.ts';
 import { chatBody, completionBody, embeddingBody } from './openai.ts';
 
 const envelope = {
@@ -13,6 +14,8 @@ const envelope = {
   deadlineAtMs: z.number(),
   /** The dearest cluster that may answer, by nominal $/1K output tokens. */
   maxUsdPer1k: z.number().positive().optional(),
+  /** Where it may be answered, and nowhere else: names of regions, or beginnings of them such as `eu-`. Absent: anywhere. */
+  regions: regions.optional(),
   /** Id of the API key that is charged; set by the ingress. */
   key: z.string().min(1).max(64).optional(),
   /** Hash of the body as the client sent it, where a repeated submission must be told from another request. */

@@ -124,6 +124,7 @@ test('a header with a bad value is refused by its name', () => {
     'x-drover-deadline-ms': ['0', '-1', '1.5', 'soon', '60001', ''],
     'x-drover-priority': ['urgent', ''],
     'x-drover-max-usd-per-1k': ['0', '-1', 'NaN', 'Infinity', 'cheap', ''],
+    'x-drover-regions': ['', ',', 'eu west', 'eu-*', '-', 'x'.repeat(64), Array(17).fill('eu-').join()],
     'idempotency-key': ['', 'x'.repeat(256)],
   };
   for (const [name, values] of Object.entries(bad)) {
@@ -180,6 +181,23 @@ test('a request carries the id of its key, and the lower of both ceilings', () =
   assert.equal(ceilingOf(undefined, 0.2), 0.2);
   assert.equal(ceilingOf('0.5', 0.2), 0.2);
   assert.equal(ceilingOf('0.1', 0.2), 0.1);
+});
+
+test('a request may only narrow the regions of its key', () => {
+  const regionsOf = (asked: string | undefined, regions: string[] | undefined) => {
+    const headers = asked === undefined ? {} : { 'x-drover-regions': asked };
+    return admit(arrival(hello, { headers, apiKey: key(regions === undefined ? {} : { regions }) })).request
+      .regions;
+  };
+  assert.equal(regionsOf(undefined, undefined), undefined);
+  assert.deepEqual(regionsOf('eu-, westeurope', undefined), ['eu-', 'westeurope']);
+  assert.deepEqual(regionsOf(undefined, ['eu-']), ['eu-']);
+  assert.deepEqual(regionsOf('eu-west-1,us-east-1', ['eu-']), ['eu-west-1']);
+  assert.deepEqual(regionsOf('eu-', ['eu-west-1', 'us-']), ['eu-west-1']);
+  const headers = { 'x-drover-regions': 'us-,eu' };
+  const refused = refusal(arrival(hello, { headers, apiKey: key({ regions: ['eu-'] }) }));
+  assert.deepEqual([refused.code, refused.param], ['invalid_request', 'x-drover-regions']);
+  assert.match(refused.message, /allows none of them, only eu-/);
 });
 
 test('only where there is a budget is a cost reserved and an answer limited', () => {

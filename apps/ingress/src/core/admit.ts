@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import {
   type Catalogue,
   chatBody,
+  commonRegions,
   completionBody,
   DroverError,
   type Endpoint,
@@ -11,6 +12,8 @@ import {
   type Priority,
   priorities,
   type RequestInput,
+  regionPattern,
+  regionsMax,
   type TenantId,
 } from '@drover/schemas';
 import type { z } from 'zod';
@@ -66,6 +69,7 @@ export function admit(arrival: Arrival): Admission {
     submittedAtMs: arrival.nowMs,
     deadlineAtMs: arrival.nowMs + deadlineMs(arrival.headers, arrival.deadline),
     ...ceiling(arrival.headers, arrival.apiKey?.maxUsdPer1k),
+    ...regionsOf(arrival.headers, arrival.apiKey?.regions),
     ...(arrival.apiKey === undefined ? {} : { key: arrival.apiKey.id }),
     ...(key === undefined ? {} : { bodyHash: createHash('sha256').update(arrival.body).digest('hex') }),
   };
@@ -205,6 +209,24 @@ function ceiling(headers: Headers, ofKey: number | undefined): { maxUsdPer1k?: n
     throw badHeader(httpHeaders.maxUsdPer1k, 'use a number of dollars above 0');
   }
   return { maxUsdPer1k: Math.min(dollars, ofKey ?? Number.POSITIVE_INFINITY) };
+}
+
+/** What the client allows of what its key does. */
+function regionsOf(headers: Headers, ofKey: readonly string[] | undefined): { regions?: string[] } {
+  const header = single(headers, httpHeaders.regions);
+  if (header === undefined) return ofKey === undefined ? {} : { regions: [...ofKey] };
+  const asked = header.split(',', regionsMax + 1).map((one) => one.trim());
+  if (asked.length > regionsMax || !asked.every((one) => regionPattern.safeParse(one).success)) {
+    throw badHeader(
+      httpHeaders.regions,
+      `use 1 to ${regionsMax} names of regions, or beginnings that end in \`-\`, with commas between them`,
+    );
+  }
+  const regions = commonRegions(asked, ofKey ?? asked);
+  if (regions.length === 0) {
+    throw badHeader(httpHeaders.regions, `the API key allows none of them, only ${ofKey?.join(', ')}`);
+  }
+  return { regions };
 }
 
 const badHeader = (name: string, hint: string): DroverError =>

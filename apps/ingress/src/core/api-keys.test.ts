@@ -42,6 +42,14 @@ test('a key with a budget has a ceiling and an id that can be the name of a reco
   assert.ok(!isGood(key, { ...key, sha256: sha256('two') }));
 });
 
+test('the regions of a key are some, each a name or a beginning of names', () => {
+  const isGood = (regions: unknown) =>
+    apiKeysFile.safeParse({ v: 1, keys: [{ id: 'k1', tenant: 't1', sha256: sha256('one'), regions }] })
+      .success;
+  assert.ok(isGood(['eu-', 'westeurope']));
+  for (const bad of [[], ['eu*'], [''], 'eu-', Array(17).fill('eu-')]) assert.ok(!isGood(bad));
+});
+
 test('only a bearer token is a key', () => {
   assert.equal(bearerToken('Bearer abc'), 'abc');
   assert.equal(bearerToken('bearer  abc '), 'abc');

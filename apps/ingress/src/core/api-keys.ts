@@ -1,5 +1,5 @@
 import { hash, timingSafeEqual } from 'node:crypto';
-import { tenantId } from '@drover/schemas';
+import { regions, regionsMax, tenantId } from '@drover/schemas';
 import { z } from 'zod';
 import { periods } from './period.ts';
 
@@ -12,6 +12,8 @@ const apiKey = z.strictObject({
   budget: z.strictObject({ usd: z.number().positive(), period: z.enum(periods) }).exactOptional(),
   /** The dearest cluster that may answer, by nominal $/1K output tokens; a request may only ask for less. */
   maxUsdPer1k: z.number().positive().exactOptional(),
+  /** Where the requests of the key may be answered; a request may only narrow it. */
+  regions: regions.max(regionsMax).exactOptional(),
   requestsPerMinute: z.int().positive().exactOptional(),
   tokensPerMinute: z.int().positive().exactOptional(),
 });

@@ -9,6 +9,7 @@ const passing: ReadonlySet<RejectionCode> = new Set([
   'deadline-too-close',
   'context-too-small',
   'price-above-ceiling',
+  'region-not-allowed',
   'excluded',
   'model-hash-differs',
 ]);

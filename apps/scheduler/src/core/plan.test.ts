@@ -143,6 +143,7 @@ test('of requests that are alike only one is asked when nobody could take it, an
   const ceiling = { ...waiting('batch'), request: { ...waiting('batch').request, maxUsdPer1k: 1 } };
   const queue = queueOf(...alike);
   queue.add(ceiling);
+  queue.add({ ...waiting('batch'), request: { ...waiting('batch').request, regions: ['eu-'] } });
   const asked: Waiting[] = [];
   planPass(
     queue,
@@ -153,7 +154,7 @@ test('of requests that are alike only one is asked when nobody could take it, an
       return 'defer-alike';
     },
   );
-  assert.equal(asked.length, 2);
+  assert.equal(asked.length, 3);
 });
 
 test('a request is not overtaken for ever by those with nearer deadlines', () => {

@@ -52,7 +52,7 @@ function dispatchOne(line: Line, judge: (waiting: Waiting) => Judgement, passed:
 
 /** Requests of one kind differ in length and time only. */
 const kindOf = ({ model, request, previous }: Waiting): string =>
-  `${request.endpoint} ${request.maxUsdPer1k ?? ''} ${previous?.cluster ?? ''} ${previous?.modelHash ?? ''} ${model}`;
+  `${request.endpoint} ${request.maxUsdPer1k ?? ''} ${request.regions?.join() ?? ''} ${previous?.cluster ?? ''} ${previous?.modelHash ?? ''} ${model}`;
 
 /** A place in what one tenant has waiting. The list is the queue's own, and loses what is dispatched. */
 type Place = { readonly lane: readonly Waiting[]; at: number };

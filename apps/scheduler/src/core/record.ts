@@ -88,7 +88,7 @@ export function candidateOf(
 
 /** Everything but the text of the prompt. */
 function inputsOf({ ask, candidates, context }: Basis): DecisionInputs {
-  const { endpoint, priority, deadlineAtMs, maxUsdPer1k } = ask.request;
+  const { endpoint, priority, deadlineAtMs, maxUsdPer1k, regions } = ask.request;
   const { policy, random, incumbent } = context;
   return {
     policy,
@@ -101,6 +101,7 @@ function inputsOf({ ask, candidates, context }: Basis): DecisionInputs {
         priority,
         deadlineAtMs,
         ...(maxUsdPer1k === undefined ? {} : { maxUsdPer1k }),
+        ...(regions === undefined ? {} : { regions }),
       },
     },
     candidates: [...candidates],

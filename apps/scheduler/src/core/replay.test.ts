@@ -4,6 +4,7 @@ import { type DecisionRecord, decisionRecord } from '@drover/schemas';
 import fc from 'fast-check';
 import {
   aCandidate,
+  aContext,
   anAsk,
   aPolicy,
   aRequest,
@@ -65,8 +66,9 @@ function recorded(
   fleet: readonly Candidate[],
   context: Context,
   priority = 'batch',
+  bound: { regions?: string[] } = {},
 ): DecisionRecord | undefined {
-  const asked = aRequest({ priority, maxUsdPer1k: 0.5 });
+  const asked = aRequest({ priority, maxUsdPer1k: 0.5, ...bound });
   const ask = anAsk(asked);
   const decision = decide(ask, fleet, context);
   if (decision.kind === 'defer') return undefined;
@@ -161,4 +163,17 @@ test('a large fleet is recorded without its inputs, and so is any where the poli
     recorded(few, { policy: aPolicy({ snapshots: false }), nowMs: 0, random: 0 })?.inputs,
     undefined,
   );
+});
+
+test('a decision that was bound to regions is bound to them when it is replayed', () => {
+  const fleet = [
+    aCandidate('aws', { tariff: { ...aTariff(0.01), region: 'us-east-1' } }),
+    aCandidate('gcp', { tariff: { ...aTariff(0.1), region: 'eu-west-1' } }),
+  ];
+  const record = recorded(fleet, aContext(), 'batch', { regions: ['eu-'] });
+  assert.ok(record);
+  assert.equal(record.chosen, 'gcp');
+  const again = replay(record);
+  assert.ok(again);
+  assert.equal(verdictOfReplay(again, record.decidedAtMs), verdictOf(record));
 });

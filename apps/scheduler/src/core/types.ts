@@ -28,7 +28,7 @@ export type TokenEstimate = {
 };
 
 /** What of a request the decision looks at: never its text. */
-export type Demand = Pick<Request, 'endpoint' | 'priority' | 'deadlineAtMs' | 'maxUsdPer1k'>;
+export type Demand = Pick<Request, 'endpoint' | 'priority' | 'deadlineAtMs' | 'maxUsdPer1k' | 'regions'>;
 
 /** A request as the decision sees it. */
 export type Ask = {

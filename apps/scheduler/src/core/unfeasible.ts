@@ -97,6 +97,7 @@ function tooLateAnyway(ask: Ask, considered: readonly Considered[], remainingMs:
 /** The failure that the client hears, by the reason of the cluster that came closest. */
 const failureByRejection: readonly (readonly [RejectionCode, FailureCode])[] = [
   ['price-above-ceiling', 'no_cluster_within_ceiling'],
+  ['region-not-allowed', 'no_cluster_in_region'],
   ['context-too-small', 'context_length_exceeded'],
   ['endpoint-not-served', 'endpoint_not_served'],
   ['model-not-served', 'model_not_found'],

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { aPolicy, aTariff, aView, cluster } from '../../testing/builders.ts';
-import { decideScaling, noDemand, type ScalingState, type Supply, usefulWorkUsd } from './wake.ts';
+import {
+  type BoundDemand,
+  decideScaling,
+  noDemand,
+  type ScalingState,
+  type Supply,
+  usefulWorkUsd,
+} from './wake.ts';
 
 const rulesOf = (change: object = {}) => {
   const { scaling } = aPolicy({ scaling: change });
@@ -160,4 +167,38 @@ test('the price of useful work is the price of the time that a usual request tak
   const usd = usefulWorkUsd(aTariff(3_600), rates, 4, { promptTokens: 200, outputTokens: 25 });
   assert.equal(usd, 200 / 200 + 25 / 25);
   assert.equal(usefulWorkUsd(aTariff(), { decode: [] }, 4, { promptTokens: 1, outputTokens: 1 }), undefined);
+});
+
+const boundTo = (jobs: number, ...names: string[]): BoundDemand => ({
+  clusters: new Set(names.map(cluster)),
+  jobs,
+});
+const decidedFor = (supplies: Supply[], jobs: number, ...bound: BoundDemand[]) =>
+  decideScaling(noDemand, supplies, jobs, rules, 0, bound);
+
+test('what no awake cluster could take wakes the cheapest that could, however many slots are free elsewhere', () => {
+  const warm = supply('aws', 9, { ready: 4 });
+  const asleep = [supply('gcp', 2), supply('azure', 1)];
+  assert.deepEqual(decidedFor([warm, ...asleep], 1).wake, []);
+  assert.deepEqual(decidedFor([warm, ...asleep], 1, boundTo(1, 'gcp', 'azure')).wake, ['azure']);
+  assert.deepEqual(decidedFor([warm, ...asleep], 1, boundTo(1, 'gcp')).wake, ['gcp']);
+});
+
+test('what was woken for the one serves the other too, and what boots is not woken again', () => {
+  const warm = supply('aws', 9, { ready: 4 });
+  const asleep = [supply('gcp', 2), supply('azure', 1)];
+  const two = [boundTo(1, 'gcp', 'azure'), boundTo(1, 'gcp')];
+  assert.deepEqual(decidedFor([warm, ...asleep], 2, ...two).wake, ['gcp']);
+  const booting = [warm, supply('gcp', 2, { booting: 1 })];
+  assert.deepEqual(decidedFor(booting, 1, boundTo(1, 'gcp')).wake, []);
+  assert.deepEqual(decidedFor(booting, 6, boundTo(6, 'gcp')).wake, ['gcp']);
+});
+
+test('a node that is not needed otherwise stays while something waits that only it could take', () => {
+  const fleet = [supply('aws', 9, { ready: 1 }), supply('gcp', 1, { ready: 4 })];
+  const surplus = (...bound: BoundDemand[]) => [
+    ...decidedFor(fleet, 1, ...bound).state.surplusSinceMs.keys(),
+  ];
+  assert.ok(surplus().includes(cluster('aws')));
+  assert.ok(!surplus(boundTo(1, 'aws')).includes(cluster('aws')));
 });

@@ -51,6 +51,13 @@ export type ScalingState = {
 
 export const noDemand: ScalingState = { atMs: 0, mean: 0, demand: 0, surplusSinceMs: new Map() };
 
+/** What waits and only some of the clusters could take: a spare slot anywhere else is no help to it. */
+export type BoundDemand = {
+  readonly clusters: ReadonlySet<ClusterId>;
+  /** Jobs that wait for one of these clusters or run there. */
+  readonly jobs: number;
+};
+
 export type Scaling = {
   readonly state: ScalingState;
   /** Clusters that should start one more node, each mention one node. */
@@ -63,7 +70,7 @@ export type Scaling = {
  * Decides which clusters to wake and which to let go, by demand and the price of useful work. Pure; to be asked every few
  * seconds, in one place. The cheapest that can is woken; the dearest that is not needed is released first, one at a time,
  * and only when the others have a margin over what is needed, so that what was let go is not woken again at once.
- * @param jobs that run or wait now
+ * @param jobs that run or wait now   @param bound those of them that only some clusters could take: bound-demand.ts
  */
 export function decideScaling(
   before: ScalingState,
@@ -71,13 +78,14 @@ export function decideScaling(
   jobs: number,
   rules: ScalingRules,
   nowMs: number,
+  bound: readonly BoundDemand[] = [],
 ): Scaling {
   const { mean, demand } = demandAfter(before, jobs, rules, nowMs);
   // What the demand counts already is no backlog on top of it.
   const backlog = Math.max(0, jobs - Math.max(slotsOf(supplies), demand));
   const needed = neededOf(supplies, demand, backlog, rules);
   // Nobody is woken for the memory of a demand: with nobody there, whoever comes next is soon enough.
-  const wanted = jobs === 0 ? [] : toWake(supplies, needed, rules, nowMs);
+  const wanted = jobs === 0 ? [] : toWake(supplies, needed, bound, rules, nowMs);
   const surplusSinceMs = new Map<ClusterId, number>();
   if (wanted.length === 0)
     for (const supply of supplies)
@@ -87,7 +95,8 @@ export function decideScaling(
           supplies,
           needed(supply) * (1 + rules.surplusMargin / dearness(supply, supplies)),
           jobs,
-        )
+        ) &&
+        !isKept(supply, supplies, bound)
       )
         surplusSinceMs.set(supply.cluster, before.surplusSinceMs.get(supply.cluster) ?? nowMs);
   const wake = jobs === 0 || wanted.length > 0 ? wanted : toSwap(supplies, surplusSinceMs, rules, nowMs);
@@ -143,23 +152,40 @@ function dearness(supply: Supply, supplies: readonly Supply[]): number {
 function toWake(
   supplies: readonly Supply[],
   needed: Needed,
+  bound: readonly BoundDemand[],
   rules: ScalingRules,
   nowMs: number,
 ): ClusterId[] {
-  const woken = new Map<ClusterId, number>();
-  let slots = slotsOf(supplies);
   const wake: ClusterId[] = [];
+  // What has the least choice comes first: what is woken for it serves the others too.
+  for (const { clusters, jobs } of bound.toSorted((a, b) => a.clusters.size - b.clusters.size))
+    wakeAmong(within(supplies, clusters), () => jobs, wake, rules, nowMs);
+  wakeAmong(supplies, needed, wake, rules, nowMs);
+  return wake;
+}
+
+/** Adds to `wake` the cheapest of some clusters until they have the slots that are needed. */
+function wakeAmong(
+  supplies: readonly Supply[],
+  needed: Needed,
+  wake: ClusterId[],
+  rules: ScalingRules,
+  nowMs: number,
+): void {
+  const woken = ({ cluster }: Supply): number => wake.filter((name) => name === cluster).length;
+  let slots = supplies.reduce((sum, one) => sum + woken(one) * one.slotsPerNode, slotsOf(supplies));
   while (true) {
     const cheapest = cheapestFirst(supplies).find(
-      (supply) => canWake(supply, rules, nowMs) && hasRoom(supply, woken.get(supply.cluster)),
+      (supply) => canWake(supply, rules, nowMs) && hasRoom(supply, woken(supply)),
     );
     if (!cheapest || needed(cheapest) <= slots) break;
     wake.push(cheapest.cluster);
-    woken.set(cheapest.cluster, (woken.get(cheapest.cluster) ?? 0) + 1);
     slots += cheapest.slotsPerNode;
   }
-  return wake;
 }
+
+const within = (supplies: readonly Supply[], clusters: ReadonlySet<ClusterId>): Supply[] =>
+  supplies.filter(({ cluster }) => clusters.has(cluster));
 
 /**
  * One node of the cheapest cluster beside one that is clearly dearer: once it is ready the dear one is not needed any more.
@@ -204,6 +230,14 @@ function isSurplus(supply: Supply, supplies: readonly Supply[], needed: number, 
   const rest = slotsOf(supplies) - supply.slotsPerNode;
   return jobs === 0 || (rest > 0 && rest >= needed);
 }
+
+/** What waits for it, or runs there, would have too few slots without one of its nodes. */
+const isKept = (supply: Supply, supplies: readonly Supply[], bound: readonly BoundDemand[]): boolean =>
+  !supply.closed &&
+  bound.some(
+    ({ clusters, jobs }) =>
+      clusters.has(supply.cluster) && slotsOf(within(supplies, clusters)) - supply.slotsPerNode < jobs,
+  );
 
 /** The dearest whose cool-down is over. */
 function toRelease(

@@ -35,6 +35,10 @@ const situations: Record<RejectionCode, Situation> = {
   'price-unknown': { candidate: withoutTariff },
   'rates-unknown': { candidate: aCandidate('aws', { view: viewWithoutRates }) },
   'price-above-ceiling': { ask: anAsk(aRequest({ maxUsdPer1k: 0.000_001 })) },
+  'region-not-allowed': {
+    ask: anAsk(aRequest({ regions: ['eu-'] })),
+    candidate: aCandidate('aws', { tariff: { ...aTariff(), region: 'us-east-1' } }),
+  },
   'provider-not-allowed': {
     ...withView({ provider: {} }),
     context: { policy: aPolicy({ providers: 'off' }) },
@@ -92,4 +96,30 @@ test('a prompt that only seems too long for the largest context is left to the b
   const both = [aCandidate('aws'), aCandidate('gcp', { view: larger, load: 3 })];
   const decision = decide(ask, both, { policy: aPolicy(), nowMs: 0, random: 0 });
   assert.equal(decision.kind === 'assign' && decision.cluster, 'gcp');
+});
+
+test('a request leaves its regions for no cluster, and one whose region is unknown counts as outside', () => {
+  const bound = anAsk(aRequest({ regions: ['eu-', 'westeurope'] }));
+  const kindIn = (region?: string) => {
+    const tariff = region === undefined ? aTariff() : { ...aTariff(), region };
+    const decision = decide(bound, [aCandidate('aws', { tariff })], {
+      policy: aPolicy(),
+      nowMs: 0,
+      random: 0,
+    });
+    return decision.kind === 'reject' ? decision.code : decision.kind;
+  };
+  for (const inside of ['eu-west-1', 'eu-', 'westeurope']) assert.equal(kindIn(inside), 'assign', inside);
+  for (const outside of ['us-east-1', 'eu', 'europe-west1', 'westeurope2', 'EU-west-1', undefined])
+    assert.equal(kindIn(outside), 'no_cluster_in_region', outside);
+});
+
+test('a request bound to a region waits for its own cluster that is down, and takes no other', () => {
+  const asked = anAsk(aRequest({ regions: ['eu-'] }));
+  const down = aCandidate('gcp', {
+    view: aView('gcp', { phase: 'silent', nodes: 0, slots: 0 }),
+    tariff: { ...aTariff(9), region: 'eu-west-1' },
+  });
+  const free = aCandidate('aws', { tariff: { ...aTariff(), region: 'us-east-1' } });
+  assert.equal(decide(asked, [down, free], { policy: aPolicy(), nowMs: 0, random: 0 }).kind, 'defer');
 });

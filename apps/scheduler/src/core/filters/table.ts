@@ -16,6 +16,7 @@ import { providerAllowed } from './provider-allowed.ts';
 import { providerLimit } from './provider-limit.ts';
 import { queueShort } from './queue-short.ts';
 import { ratesKnown } from './rates-known.ts';
+import { regionAllowed } from './region-allowed.ts';
 import { reportFresh } from './report-fresh.ts';
 import { sameHash } from './same-hash.ts';
 import { ttftShort } from './ttft-short.ts';
@@ -25,6 +26,7 @@ export const filters: readonly Filter[] = [
   modelServed,
   endpointServed,
   contextFits,
+  regionAllowed,
   priceCeiling,
   providerAllowed,
   notExcluded,
