@@ -9,7 +9,7 @@
  * the wheels of a local run: for a machine that reaches no registry of images.
  */
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -26,7 +26,8 @@ const image = (app: string) => `drover/${app}:compose`;
 
 /** What each app cannot do without, besides an address of NATS. */
 const required: Readonly<Record<string, readonly string[]>> = {
-  ingress: ['API_KEYS_FILE=/keys/api-keys.json'],
+  ingress: ['API_KEYS_FILE=/given/api-keys.json'],
+  prices: ['PRICES_PLAN_FILE=/given/prices-plan.json'],
   agent: ['CLUSTER=a', 'LLAMA_URL=http://127.0.0.1:9'],
 };
 
@@ -66,8 +67,7 @@ async function build(app: string): Promise<void> {
 
 /** Runs the image without a network and without a root that can be written: alive, not ready, and not root. */
 async function startAlone(app: string): Promise<void> {
-  const keys = join(folder, 'api-keys.json');
-  cpSync(join(projectRoot, 'infra/local/compose/api-keys.json'), keys);
+  const given = join(projectRoot, 'infra/local/compose');
   const env = ['NATS_URL=nats://127.0.0.1:4222', 'METRICS_PORT=9999', ...(required[app] ?? [])];
   const hardened = ['--read-only', '--network', 'none', '--cap-drop', 'ALL'];
   const id = await must(
@@ -75,7 +75,7 @@ async function startAlone(app: string): Promise<void> {
       'run',
       '--detach',
       ...hardened,
-      ...['--security-opt', 'no-new-privileges', '--volume', `${keys}:/keys/api-keys.json:ro`],
+      ...['--security-opt', 'no-new-privileges', '--volume', `${given}:/given:ro`],
       ...env.flatMap((entry) => ['--env', entry]),
       image(app),
     ]),
