@@ -1,6 +1,6 @@
-import { createParser } from 'eventsource-parser';
 import { Pool } from 'undici';
 import type { z } from 'zod';
+import { eventFeed } from '../event-feed.ts';
 import { BackendError } from './backend-error.ts';
 import { Exchange } from './exchange.ts';
 import { jsonOf } from './json.ts';
@@ -62,15 +62,7 @@ export class LlamaHttp {
     signal: AbortSignal,
     onEvents: (events: readonly string[]) => void,
   ): Promise<void> {
-    let events: string[] = [];
-    const parser = createParser({ onEvent: ({ data }) => events.push(data) });
-    await this.#exchange('POST', path, body, signal, (part) => {
-      parser.feed(part);
-      if (events.length === 0) return;
-      const complete = events;
-      events = [];
-      onEvents(complete);
-    });
+    await this.#exchange('POST', path, body, signal, eventFeed(onEvents));
   }
 
   close(): Promise<void> {

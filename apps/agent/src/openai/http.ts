@@ -1,7 +1,7 @@
-import { createParser } from 'eventsource-parser';
 import { Agent, request } from 'undici';
 import { z } from 'zod';
 import { type ProviderRefusal, providerRefusalOf } from '../core/openai/refusal.ts';
+import { eventFeed } from '../event-feed.ts';
 import { BackendError } from '../llama/backend-error.ts';
 import { jsonOf } from '../llama/json.ts';
 
@@ -68,15 +68,7 @@ export class ProviderHttp {
     signal: AbortSignal,
     onEvents: (events: readonly string[]) => void,
   ): Promise<void> {
-    let events: string[] = [];
-    const parser = createParser({ onEvent: ({ data }) => events.push(data) });
-    await this.#exchange('POST', path, body, signal, (part) => {
-      parser.feed(part);
-      if (events.length === 0) return;
-      const complete = events;
-      events = [];
-      onEvents(complete);
-    });
+    await this.#exchange('POST', path, body, signal, eventFeed(onEvents));
   }
 
   /** The status of an answer, whatever it is. @throws BackendError when there is none */
