@@ -83,6 +83,7 @@ export class Agent {
       watch,
       running,
       saidLately,
+      reportNow: () => this.#reporter.now(),
     };
     this.#acks = new Acks(nats, log);
     this.#slots = new Slots({ nats, log, cluster: config.CLUSTER, work: (message) => this.#work(message) });

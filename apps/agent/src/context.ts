@@ -20,6 +20,8 @@ export type Context = {
   readonly watch: Watch;
   readonly running: Running;
   readonly saidLately: SaidLately;
+  /** Tells schedulers how it stands, before whatever is said next. */
+  readonly reportNow: () => void;
 };
 
 /** A context at the moment a job starts: the backend is known. */

@@ -87,7 +87,11 @@ async function endingOf(place: Workplace, attempt: Attempt, error: unknown): Pro
   if (refusal.kind === 'refused') {
     return { kind: 'ended', outcome: { status: 'failed', ...soFar(attempt), ...pick(refusal) } };
   }
-  if (refusal.kind === 'limited') return { kind: 'released', reason: 'limited', message: refusal.message };
+  if (refusal.kind === 'limited') {
+    // Otherwise the next request would come here too: the job is back before a report at the usual pace.
+    place.reportNow();
+    return { kind: 'released', reason: 'limited', message: refusal.message };
+  }
   // Ask at once whether it is gone, before this slot takes the next job.
   await place.watch.check();
   const reason = refusal.kind === 'down' ? 'backend-down' : 'backend-failed';

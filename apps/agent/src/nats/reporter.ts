@@ -44,6 +44,11 @@ export class Reporter {
     else this.#send();
   }
 
+  /** For what schedulers must know before they hear of what comes next on this connection. */
+  now(): void {
+    this.#send();
+  }
+
   /** Says what has not been said yet: schedulers would send jobs to an agent whose last word was `ready`. */
   stop(): void {
     clearInterval(this.#ticker);
