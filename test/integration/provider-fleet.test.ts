@@ -68,15 +68,14 @@ test('with provider-first the provider answers while it can', async () => {
   assert.deepEqual(await ask(), { cluster: bought, attempts: '1' });
 });
 
-test('a request that the provider sends back with 429 is answered by our own cluster, and the next ones go there as soon as its agent has said so', async () => {
+test('a request that the provider sends back with 429 is answered by our own cluster, and the next ones go there at once', async () => {
   provider.faults.status = 429;
   provider.faults.headers = { 'retry-after': '30' };
-  assert.deepEqual(await ask(), { cluster: own, attempts: '2' });
-  await until(async () => (await ask()).attempts === '1', 5_000);
   const calls = provider.calls.length;
+  assert.deepEqual(await ask(), { cluster: own, attempts: '2' });
   const { response } = await openai.chat.completions.create(chat).withResponse();
   assert.equal(response.headers.get('x-drover-attempts'), '1');
-  assert.equal(provider.calls.length, calls);
+  assert.equal(provider.calls.length, calls + 1);
   const answer = await fetch(`${system.url}/v1/decisions/${response.headers.get('x-request-id')}`, {
     headers: { authorization: `Bearer ${system.apiKey}` },
   });

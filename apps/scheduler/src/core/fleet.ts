@@ -82,13 +82,22 @@ export function viewOf(fleet: Fleet, cluster: ClusterId, nowMs: number, staleMs:
     cluster,
     phase: phaseOf(fresh),
     reportAgeMs: nowMs - newestMs,
-    slots: ready.reduce((sum, { slots }) => sum + slots, 0),
+    slots: slotsOf(ready),
     nodes: ready.length,
     ...(model ? { model } : {}),
     ...(rates ? { rates } : {}),
     ...(boots.length > 0 ? { bootMs: Math.max(...boots) } : {}),
     ...providerOf(ready.length > 0 ? ready : agents.map(({ report }) => report)),
   };
+}
+
+/**
+ * An agent that is held back by its provider counts the slots that it uses, for those of the others to be free. Where all are held
+ * back nothing may start, and a slot that is given back is none.
+ */
+function slotsOf(ready: readonly Report[]): number {
+  if (ready.length > 0 && ready.every(({ provider }) => provider?.limit)) return 0;
+  return ready.reduce((sum, { slots }) => sum + slots, 0);
 }
 
 /** Agents of one provider share its limits: what holds one back holds the cluster back when all its slots are taken. */

@@ -202,6 +202,16 @@ test('the agents of a provider are one cluster: slots add up, and the limit of o
   assert.deepEqual([view.slots, view.provider], [2, { ttftMs: 200, limit }]);
 });
 
+test('where every agent of a provider is held back, a slot that its running job gives back is not free', () => {
+  const limit = { reason: 'told-to-wait', resumesInMs: 9_000 } as const;
+  const report = aReport({ cluster: 'x', agent: 'a', slots: 1, provider: { ttftMs: 100, limit } });
+  const fleet = withReport(new Map(), report, 0);
+  const view = viewOf(fleet, cluster('x'), 0, 1_000);
+  assert.equal(view.slots, 0);
+  const decision = decide(anAsk(), [bought('x', { view, load: 0 })], aContext());
+  assert.equal(decision.considered[0]?.rejection?.code, 'provider-limited');
+});
+
 test('a decision about providers can be repeated from its record, number by number, and shows prices per token', () => {
   const basis = decide(
     anAsk(),
