@@ -179,6 +179,9 @@ test('when it is gone, requests go to the provider, whole and streamed, and the 
 
 test('when it is back, it gets the requests again', async () => {
   await system.start(`llama-${own}`);
+  // Whoever asks before buys, and the budget is for the next test.
+  const ready = async () => (await fetch(`${system.metricsUrl.agent(own)}/readyz`)).ok;
+  await until('the agent of our own cluster is ready', ready);
   await until('our own cluster answers', async () => (await ask()).cluster === own);
 });
 
