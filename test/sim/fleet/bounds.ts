@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import type { Priority } from '@drover/schemas';
 import { z } from 'zod';
+import { minimise } from './program.ts';
 import {
   type ClusterSpec,
   decodeAt,
@@ -148,16 +149,7 @@ function programOf(
       if (isOut(scenario, spec, at)) rows.push(`r${cluster}_${at} <= 0`);
     }
   });
-  return [
-    'Minimize',
-    ` usd: ${objective.join(' + ')}`,
-    'Subject To',
-    ...rows.map((row, index) => ` c${index}: ${row}`),
-    'Bounds',
-    ...limits.map((limit) => ` ${limit}`),
-    'End',
-    '',
-  ].join('\n');
+  return minimise(objective, rows, limits);
 }
 
 /** Out for the whole of a bin. */

@@ -1,4 +1,5 @@
 import { leastRates, leastValueOf, leastWork } from './bounds.ts';
+import { minimise } from './program.ts';
 import { type ClusterSpec, decodeAt, priceStepMs, pricesOf, type Scenario } from './scenario.ts';
 import { type Arrival, tpotMaxMs } from './trace.ts';
 
@@ -87,16 +88,7 @@ function programOf(scenario: Scenario, { arrivals, endMs }: Day, seed: number): 
       limits.push(`0 <= ${paid} <= ${isOut(scenario, spec, at) ? 0 : spec.nodesMax}`);
     }
   });
-  return [
-    'Minimize',
-    ` usd: ${objective.join(' + ')}`,
-    'Subject To',
-    ...rows.map((row, index) => ` c${index}: ${row}`),
-    'Bounds',
-    ...limits.map((limit) => ` ${limit}`),
-    'End',
-    '',
-  ].join('\n');
+  return minimise(objective, rows, limits);
 }
 
 const priceAt = (prices: readonly number[], atMs: number): number =>
