@@ -6,14 +6,15 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parse, parseAllDocuments } from 'yaml';
 import { environments, type Facts, line } from '../../apps/cli/src/core/deploy/facts.ts';
-import { deployPlan, resourcesOf } from '../../apps/cli/src/core/deploy/steps.ts';
+import { resourcesOf } from '../../apps/cli/src/core/deploy/secret-steps.ts';
+import { deployPlan } from '../../apps/cli/src/core/deploy/steps.ts';
 import type { Action, Command, Plan } from '../../apps/cli/src/core/deploy/types.ts';
 import { undeployPlan } from '../../apps/cli/src/core/deploy/undeploy.ts';
 import { readFacts } from '../../apps/cli/src/deploy/read-facts.ts';
 import { asData, manifestOf } from '../../apps/cli/src/deploy/secrets.ts';
 import { localClusters } from '../../infra/local/src/clusters.ts';
 import { projectRoot } from '../../infra/local/src/parts.ts';
-import { registrationLabels } from '../../infra/src/spec.ts';
+import { images, registrationLabels } from '../../infra/src/spec.ts';
 
 /** What `drover deploy` says in commands, other folders say in YAML and TypeScript. Here they are compared. */
 const read = (path: string) => readFileSync(join(projectRoot, path), 'utf8');
@@ -60,6 +61,18 @@ test('every path of the tree that a command names is there', () => {
   ]);
   assert.ok(named.includes('argocd/root/prod.yaml') && named.includes('argocd/cluster'));
   for (const path of named) assert.ok(existsSync(join(projectRoot, path)), path);
+});
+
+test('every image that the registries have a place for is copied to the hub, and its digest is waited for', () => {
+  for (const { facts, plans } of all) {
+    const copied = plans
+      .flatMap(actionsOf)
+      .flatMap(commandsOf)
+      .flatMap(({ argv }) => (argv[0] === 'crane' && argv[1] === 'copy' ? [argv[2] ?? ''] : []))
+      .map((source) => /([a-z]+)@/.exec(source)?.[1] ?? source);
+    assert.deepEqual([...new Set(copied)].sort(), [...images].sort());
+    for (const image of images) assert.ok(image in facts.digests, image);
+  }
 });
 
 test('every output of the stack that is asked for is one that the program makes', () => {

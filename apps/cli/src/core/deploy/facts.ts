@@ -59,7 +59,7 @@ export const rootFile = z.looseObject({
 const digest = z.looseObject({ digest: z.string() });
 /** The two files of digests in `argocd/environments/<environment>/`. */
 export const imageFiles = z.looseObject({
-  router: z.looseObject({ image: z.looseObject({ ingress: digest, scheduler: digest }) }),
+  router: z.looseObject({ image: z.looseObject({ ingress: digest, scheduler: digest, prices: digest }) }),
   server: z.looseObject({ image: z.looseObject({ agent: digest, llama: digest }) }),
 });
 
@@ -75,7 +75,7 @@ export type Facts = {
   /** USD per hour of a node with the default machine, by cluster; as fleet.json quotes it. */
   readonly prices: ReadonlyMap<string, { readonly usdPerHour: number; readonly source: string }>;
   readonly root: { readonly repository: string; readonly revision: string };
-  readonly digests: Readonly<Record<'ingress' | 'scheduler' | 'agent' | 'llama', string>>;
+  readonly digests: Readonly<Record<'ingress' | 'scheduler' | 'prices' | 'agent' | 'llama', string>>;
   /** Names in fleet.json, as `name cloud role`: they have to be those of the stack. */
   readonly fleet: readonly string[];
 };
@@ -105,6 +105,7 @@ export function factsOf(environment: Environment, { stack, fleet, root, images }
     digests: {
       ingress: images.router.image.ingress.digest,
       scheduler: images.router.image.scheduler.digest,
+      prices: images.router.image.prices.digest,
       agent: images.server.image.agent.digest,
       llama: images.server.image.llama.digest,
     },

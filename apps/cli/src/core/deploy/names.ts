@@ -1,0 +1,14 @@
+/** The chart `charts/router` and the values of `argocd/platform` name these. */
+export const names = {
+  namespace: 'drover',
+  nats: 'nats',
+  monitoring: 'monitoring',
+  argocd: 'argocd',
+  agentKey: 'drover-agent-nkey',
+  publicKeys: 'nats-public-keys',
+  leafKey: 'nats-leaf-nkey',
+  apiKeys: 'drover-api-keys',
+  authority: 'nats-ca',
+  clientTls: 'nats-client-tls',
+  prometheus: 'hub-prometheus',
+} as const;
