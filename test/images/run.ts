@@ -10,13 +10,14 @@
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { projectRoot } from '../../infra/local/src/parts.ts';
 import { images } from '../../infra/src/spec.ts';
-import { freePort } from '../support/nats-server.ts';
+import { freePort, reaches } from '../support/nats-server.ts';
 import { type Engine, findEngine } from './engine.ts';
 import { buildStandIn, standInImage } from './stand-in.ts';
 
@@ -131,6 +132,21 @@ async function compose(): Promise<void> {
     throw error;
   } finally {
     await engine.compose([...all, 'down', '--volumes', '--timeout', '5'], 120_000);
+    await mustBeFree(port);
+  }
+}
+
+/** An engine that is ended too early leaves rules behind that lead a port to a container that is gone, whoever listens there. */
+async function mustBeFree(port: number): Promise<void> {
+  const server = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  try {
+    for (let left = 10; left > 0; left -= 1) if (await reaches(port)) return;
+    throw new Error(
+      `port ${port} still leads to a container that is gone: see the NAT rules of this machine`,
+    );
+  } finally {
+    server.close();
   }
 }
 

@@ -186,7 +186,7 @@ export class World implements AsyncDisposable {
   }
 }
 
-/** Connects, as somebody or (to a server without users) as anybody. */
+/** Connects, as somebody or (to a server without users) as anybody, to a server that is there: it is not waited for. */
 export const connectTo = (url: string, who?: Credential): Promise<Nats> =>
   connectNats(
     'test',
@@ -195,4 +195,5 @@ export const connectTo = (url: string, who?: Credential): Promise<Nats> =>
       ...(who ? { NATS_NKEY_FILE: who.nkeyFile, NATS_INBOX_PREFIX: who.inboxPrefix } : {}),
     }),
     quiet,
+    { waitOnFirstConnect: false },
   );
