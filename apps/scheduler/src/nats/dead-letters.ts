@@ -66,8 +66,14 @@ export async function startDeadLetterWorker(
   const { stream, name } = advisoryConsumer;
   const consumer = await nats.js.consumers.get(stream, name);
   const flow = await consumer.consume({ max_messages: 10, expires: 5_000, idle_heartbeat: 2_000 });
+  let stopping = false;
   const done = (async () => {
     for await (const message of flow) {
+      // Closing a flow still yields what it has fetched; another scheduler takes that at once.
+      if (stopping) {
+        message.nak();
+        continue;
+      }
       try {
         if (await bury(nats, message)) onDeadLetter('max_deliver');
         message.ack();
@@ -79,6 +85,7 @@ export async function startDeadLetterWorker(
   })();
   return {
     stop: async () => {
+      stopping = true;
       await flow.close();
       await done;
     },
