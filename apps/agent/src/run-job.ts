@@ -24,7 +24,12 @@ const turnsMax = 5;
 export async function runJob(place: Workplace, message: JsMsg, job: Job): Promise<Settled> {
   const receivedMs = performance.now();
   const { ackWaitMs } = jobConsumer(job.cluster);
-  const events = new RequestEvents(place.nats, job, message.headers?.get('traceparent') || undefined);
+  const events = new RequestEvents(
+    place.nats,
+    job,
+    message.seq,
+    message.headers?.get('traceparent') || undefined,
+  );
   if (await runsHere(place, events, job)) return { kind: 'leave', outcome: 'runs-here' };
   // A first delivery of a first attempt has no history, unless something went wrong: the claim will tell.
   const fresh = job.attempt === 1 && message.info.deliveryCount === 1;
@@ -32,7 +37,7 @@ export async function runJob(place: Workplace, message: JsMsg, job: Job): Promis
   if (!fresh) history.prepare();
   let last = fresh ? null : await events.last();
   for (let turn = 0; turn < turnsMax; turn++) {
-    const verdict = judge(job, last);
+    const verdict = judge(job, message.seq, last);
     if (verdict.kind === 'drop') return { kind: 'ack', outcome: verdict.why };
     const settled =
       verdict.kind === 'exhausted'

@@ -4,6 +4,12 @@ import { outcome } from './outcome.ts';
 import { portion } from './portion.ts';
 
 /**
+ * Sequence in LLM_JOBS of the job that this attempt was made of. Of two jobs of one request the later one counts, however
+ * often the earlier one was claimed. Absent: not known.
+ */
+const jobSeq = z.int().min(1).exactOptional();
+
+/**
  * What became of a request; `llm.evt.<writer>.<tenant>.<request>`, each published with compare-and-set on the last
  * sequence of `llm.evt.*.<tenant>.<request>`. States and transitions:
  *
@@ -22,6 +28,7 @@ export const event = z.discriminatedUnion('state', [
     agent: agentId,
     attempt: z.int().min(1),
     atMs: z.number(),
+    job: jobSeq,
     bodyHash: z.string().optional(),
   }),
   z.strictObject({
@@ -30,6 +37,7 @@ export const event = z.discriminatedUnion('state', [
     agent: agentId,
     attempt: z.int().min(1),
     atMs: z.number(),
+    job: jobSeq,
     /**
      * `draining`, `backend-down` and `limited` (a provider takes no more now) blame nobody; `backend-failed` counts against
      * the cluster's breaker.

@@ -18,14 +18,16 @@ export type Verdict =
   | { readonly kind: 'claim'; readonly attempt: number; readonly expect: number; readonly prior: boolean };
 
 /**
- * Pure. Attempts count claims and assignments alike. A job is superseded when *another* cluster's event already counts
- * higher; a higher count of this cluster's own is the same job, delivered again.
+ * Pure. Attempts count claims and assignments alike, so they do not tell which of two jobs counts: a scheduler that was cut off
+ * makes the next one by what it knew, while the one before is claimed again and again. A job is superseded when what was made
+ * of a later one says so; what was made of an earlier one is taken over, whatever it counts.
+ * @param jobSeq sequence of the job in LLM_JOBS
  */
-export function judge(job: Job, last: LastEvent | null): Verdict {
+export function judge(job: Job, jobSeq: number, last: LastEvent | null): Verdict {
   if (last === null) return { kind: 'claim', attempt: job.attempt, expect: 0, prior: false };
   const { event, seq } = last;
   if (event.state === 'ended') return { kind: 'drop', why: 'ended' };
-  if (event.attempt > job.attempt && last.writer !== job.cluster) return { kind: 'drop', why: 'superseded' };
+  if (event.job !== undefined && event.job > jobSeq) return { kind: 'drop', why: 'superseded' };
   // What a provider's limit sent back to this very cluster was no try.
   const isLimited = event.state === 'released' && event.reason === 'limited' && last.writer === job.cluster;
   const attempt = Math.max(job.attempt, event.attempt + (isLimited ? 0 : 1));

@@ -9,9 +9,12 @@ const giveUpAfterMs = 10 * 60_000;
 export class RequestEvents {
   readonly #log: EventLog;
   readonly #job: Job;
+  readonly #jobSeq: number;
 
-  constructor(nats: Nats, job: Job, traceparent: string | undefined) {
+  /** @param jobSeq sequence of the job in LLM_JOBS */
+  constructor(nats: Nats, job: Job, jobSeq: number, traceparent: string | undefined) {
     this.#job = job;
+    this.#jobSeq = jobSeq;
     this.#log = new EventLog(nats, job.request.tenant, job.request.id, traced(traceparent));
   }
 
@@ -36,7 +39,11 @@ export class RequestEvents {
    */
   write(value: Event, expect: number): Promise<number | null> {
     const { bodyHash } = this.#job.request;
-    const whole = bodyHash === undefined ? value : { ...value, bodyHash };
+    const whole = {
+      ...value,
+      ...(value.state === 'ended' ? {} : { job: this.#jobSeq }),
+      ...(bodyHash === undefined ? {} : { bodyHash }),
+    };
     return this.#log.write(this.#job.cluster, whole, expect, { giveUpAfterMs });
   }
 }
