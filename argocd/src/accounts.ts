@@ -1,5 +1,5 @@
 import { type Grants, permissions } from '@drover/schemas';
-import type { Fleet } from './fleet.ts';
+import { type Fleet, type Target, targetsOf } from './fleet.ts';
 
 /** The JetStream domain of the hub: what agents behind a leaf node put into the subjects of its API. */
 export const hubDomain = 'hub';
@@ -18,7 +18,8 @@ export const keyVariable = (role: string): string => `NKEY_${role.toUpperCase().
  * The hub's users: one per role, the agents of its own cluster, and one leaf per other cluster. What a leaf may say is
  * what the agents behind it may say, and the server asks it again for everything that crosses.
  */
-export function hubUsers({ clusters }: Fleet): Record<string, ChartUser> {
+export function hubUsers(fleet: Fleet): Record<string, ChartUser> {
+  const targets = targetsOf(fleet);
   const users = Object.fromEntries([
     ['admin', user('admin', permissions.admin(), 'STANDARD')],
     ['ingress', user('ingress', permissions.ingress(), 'STANDARD')],
@@ -26,17 +27,30 @@ export function hubUsers({ clusters }: Fleet): Record<string, ChartUser> {
     ['operator', user('operator', permissions.operator(), 'STANDARD')],
     ['prices', user('prices', permissions.prices(), 'STANDARD')],
   ]);
-  for (const { name, role } of clusters) {
-    const key = role === 'hub' ? `agent-${name}` : `leaf-${name}`;
-    const kind = role === 'hub' ? 'STANDARD' : 'LEAFNODE';
-    users[key] = user(key, inDomain(permissions.agent(name)), kind);
+  for (const { name, role } of fleet.clusters) {
+    const own = namesAt(targets, name);
+    if (role === 'hub') Object.assign(users, agentUsers(own));
+    else users[`leaf-${name}`] = user(`leaf-${name}`, together(own.map(agentGrants)), 'LEAFNODE');
   }
   return users;
 }
 
-/** The users of a leaf's own server: the agents of its cluster. */
-export const leafUsers = (cluster: string): Record<string, ChartUser> => ({
-  [`agent-${cluster}`]: user(`agent-${cluster}`, inDomain(permissions.agent(cluster)), 'STANDARD'),
+/** Of a cluster: itself, and its accelerated nodes if it has any. */
+export const namesAt = (targets: readonly Target[], cluster: string): string[] =>
+  targets.filter(({ at }) => at === cluster).map(({ name }) => name);
+
+/** Users for the agents of clusters that share a nats-server, such as a leaf's own. @param names `namesAt` */
+export const agentUsers = (names: readonly string[]): Record<string, ChartUser> =>
+  Object.fromEntries(
+    names.map((name) => [`agent-${name}`, user(`agent-${name}`, agentGrants(name), 'STANDARD')]),
+  );
+
+const agentGrants = (name: string): Grants => inDomain(permissions.agent(name));
+
+/** All that any of several may do; there is no inbox that fits all. */
+const together = (all: readonly Grants[]): Pick<Grants, 'publish' | 'subscribe'> => ({
+  publish: [...new Set(all.flatMap(({ publish }) => publish))],
+  subscribe: [...new Set(all.flatMap(({ subscribe }) => subscribe))],
 });
 
 /**
@@ -44,8 +58,8 @@ export const leafUsers = (cluster: string): Record<string, ChartUser> => ({
  * subscriptions that the leaf's rights cover whole, and ours (`llm.evt.*.*.*`) are wider than the rights of one cluster
  * (`llm.evt.<cluster>.*.*`); the source of a mapping it sends as it is. Each maps a subject to itself.
  */
-export function hubMappings({ clusters }: Fleet): Record<string, string> {
-  const leaves = clusters.filter(({ role }) => role === 'leaf');
+export function hubMappings(fleet: Fleet): Record<string, string> {
+  const leaves = targetsOf(fleet).filter(({ role }) => role === 'leaf');
   const own = leaves.flatMap(({ name }) =>
     permissions
       .agent(name)
@@ -63,7 +77,11 @@ function toItself(subject: string): string {
   });
 }
 
-const user = (role: string, { publish, subscribe }: Grants, kind: string): ChartUser => ({
+const user = (
+  role: string,
+  { publish, subscribe }: Pick<Grants, 'publish' | 'subscribe'>,
+  kind: string,
+): ChartUser => ({
   // Doubled angle brackets: the chart leaves the quotes out, and nats-server reads the variable.
   nkey: `<< $${keyVariable(role)} >>`,
   permissions: { publish, subscribe },

@@ -1,7 +1,7 @@
 import { account, departureExports, departureImports, hubPlace, systemAccount } from '@drover/schemas';
 import { stringify } from 'yaml';
-import { hubMappings, hubUsers, leafUsers } from './accounts.ts';
-import type { Fleet } from './fleet.ts';
+import { agentUsers, hubMappings, hubUsers, namesAt } from './accounts.ts';
+import { type Fleet, targetsOf } from './fleet.ts';
 
 const note = '# Generated from fleet.json by argocd/src/generate.ts. Do not edit.\n';
 const yaml = (value: object): string =>
@@ -24,22 +24,25 @@ export function generatedValues(fleet: Fleet): Map<string, string> {
     ],
     ...leaves.map(({ name }): [string, string] => [
       `nats-leaf-${name}.yaml`,
-      yaml(accounts(Object.values(leafUsers(name)), name, {})),
+      yaml(accounts(Object.values(agentUsers(namesAt(targetsOf(fleet), name))), name, {})),
     ]),
   ]);
 }
 
-const routerValues = ({ clusters }: Fleet) => ({
-  clusters: clusters.map(({ name }) => name),
-  seeds: {
-    policy: {
-      v: 1,
-      strategy: 'cost',
-      scaling: { nodesMax: Object.fromEntries(clusters.map(({ name, nodesMax }) => [name, nodesMax])) },
+function routerValues(fleet: Fleet) {
+  const targets = targetsOf(fleet);
+  return {
+    clusters: targets.map(({ name }) => name),
+    seeds: {
+      policy: {
+        v: 1,
+        strategy: 'cost',
+        scaling: { nodesMax: Object.fromEntries(targets.map(({ name, nodesMax }) => [name, nodesMax])) },
+      },
+      prices: Object.fromEntries(targets.map(({ name, price }) => [name, { v: 1, ...price }])),
     },
-    prices: Object.fromEntries(clusters.map(({ name, price }) => [name, { v: 1, ...price }])),
-  },
-});
+  };
+}
 
 /** Its system account tells Drover's which connections have ended. @param place where the server stands */
 const accounts = (users: readonly object[], place: string, more: object) => ({

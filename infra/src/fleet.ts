@@ -25,6 +25,8 @@ export type FleetOutputs = {
   readonly egress: Output<Record<string, string[]>>;
   /** To be entered at the parent of the environment's zone. */
   readonly nameServers: Output<string[]>;
+  /** `azure.json` for external-dns, without any secret; empty unless the hub is in Azure. */
+  readonly dnsConfig: Output<string>;
 };
 
 type Planned = {
@@ -138,11 +140,15 @@ function bootstrap(
   leafSources: Output<string[]>,
 ): void {
   const { env, domain } = config;
+  const accelerated = new Set(
+    config.clusters.filter(({ pools }) => pools.gpu !== undefined).map(({ name }) => name),
+  );
   const argo = argocd(hub, domain);
   if (repositoryToken !== undefined) repositoryCredential(hub, argo, config.repository, repositoryToken);
   for (const target of targets) {
     const sources = target === hub ? leafSources : output([]);
-    register(hub, argo, target, { env, domain, leafSources: sources });
+    const gpu = accelerated.has(target.cluster.name);
+    register(hub, argo, target, { env, domain, leafSources: sources, gpu });
   }
 }
 
@@ -161,5 +167,6 @@ function outputsOf(planned: readonly Planned[], hub: Target, targets: readonly T
       ),
     ).apply((entries) => Object.fromEntries(entries)),
     nameServers: hub.cluster.dns?.nameServers ?? output([]),
+    dnsConfig: hub.cluster.dns?.config ?? output(''),
   };
 }

@@ -6,4 +6,6 @@ import { fleet } from './fleet.ts';
 const config = parseConfig(getStack(), runtime.allConfig());
 const repositoryToken = new Config(namespace).getSecret('repositoryToken');
 
-export const { kubeconfigs, issuers, registries, egress, nameServers } = fleet(config, { repositoryToken });
+export const { kubeconfigs, issuers, registries, egress, nameServers, dnsConfig } = fleet(config, {
+  repositoryToken,
+});

@@ -86,6 +86,8 @@ export const registrationLabels = {
   env: 'drover.dev/env',
   region: 'drover.dev/region',
   role: 'drover.dev/role',
+  /** `true` where there is a GPU pool, absent elsewhere. */
+  gpu: 'drover.dev/gpu',
 } as const;
 
 /** Annotations of the same Secret: values that ApplicationSets hand to charts. */

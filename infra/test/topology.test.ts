@@ -66,6 +66,18 @@ test('each cluster is registered with what ApplicationSets select by', () => {
   }
 });
 
+test('a registration tells of accelerated nodes where there is a pool of them, and of none elsewhere', async () => {
+  const config = example('prod');
+  const deployed = await deploy(config);
+  const pools = poolsOf(deployed.resources).filter(({ kind }) => kind === 'gpu');
+  assert.equal(pools.length, 1);
+  for (const { name, pools: asked } of config.clusters) {
+    const { inputs } = only(deployed, types.kubernetesSecret, new RegExp(`^${name}-registration$`));
+    const told = at(inputs, 'metadata', 'labels', registrationLabels.gpu);
+    assert.equal(told, asked.gpu === undefined ? undefined : 'true', name);
+  }
+});
+
 test('each registration tells the registry, and the hub where leaf nodes come from', async () => {
   const egress = await settled(staging.outputs.egress);
   const registries = await settled(staging.outputs.registries);
@@ -124,6 +136,22 @@ for (const cloud of ['gcp', 'azure'] as const) {
       );
   });
 }
+
+test('external-dns on a hub in Azure is told tenant, subscription and group, and proves itself without a secret', async () => {
+  const config = hubIn('azure');
+  const { outputs, resources } = await deploy(config);
+  const hub = config.clusters.find(({ role }) => role === 'hub');
+  assert.ok(hub?.cloud === 'azure');
+  const zone = only({ resources }, 'azure-native:dns:Zone');
+  assert.deepEqual(JSON.parse(await settled(outputs.dnsConfig)), {
+    tenantId: hub.tenantId,
+    subscriptionId: hub.subscriptionId,
+    resourceGroup: at(zone.inputs, 'resourceGroupName'),
+    useWorkloadIdentityExtension: true,
+  });
+  for (const cloud of ['aws', 'gcp'])
+    assert.equal(await settled((await deploy(hubIn(cloud))).outputs.dnsConfig), '', cloud);
+});
 
 /** The staging example with the roles moved: the named cloud holds the hub. */
 const hubIn = (cloud: string): Config => {

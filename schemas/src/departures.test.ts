@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { agentConnection, agentGone, hubPlace } from './departures.ts';
-import { agentId, clusterId } from './names.ts';
+import { agentId, clusterId, gpuCluster } from './names.ts';
 
 const who = { cluster: clusterId.parse('aws'), agent: agentId.parse('a1') };
 const departure = (change: { name?: string; kind?: string; reason?: string } = {}) => {
@@ -26,6 +26,14 @@ test('a server that ends connections itself, other connections and other message
     assert.equal(agentGone(hubPlace, departure({ name })), undefined);
   assert.equal(agentGone(hubPlace, departure({ kind: 'Leafnode' })), undefined);
   for (const other of [null, {}, 'gone']) assert.equal(agentGone(hubPlace, other), undefined);
+});
+
+test('a leaf speaks for the accelerated nodes of its cluster too', () => {
+  const cluster = gpuCluster(who.cluster);
+  const name = agentConnection(cluster, who.agent);
+  assert.deepEqual(agentGone('aws', departure({ name })), { ...who, cluster });
+  assert.equal(agentGone('gcp', departure({ name })), undefined);
+  assert.equal(agentGone('aws-gpu', departure()), undefined);
 });
 
 test('a leaf cannot declare the agents of another cluster gone', () => {

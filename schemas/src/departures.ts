@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type AgentId, agentId, type ClusterId, clusterId } from './names.ts';
+import { type AgentId, agentId, type ClusterId, clusterId, gpuCluster } from './names.ts';
 import { subjects, writers } from './subjects.ts';
 
 /** What the connection of an agent is called at its nats-server, which says it when the connection has ended. */
@@ -30,7 +30,8 @@ const departure = z.looseObject({
 const diedReasons: ReadonlySet<string> = new Set(['Client Closed', 'Read Error', 'Write Error']);
 
 /**
- * The agent that a departure tells of; undefined for every other connection. A leaf speaks for its own cluster only.
+ * The agent that a departure tells of; undefined for every other connection. A leaf speaks for its own cluster only, and for
+ * the accelerated nodes there.
  * @param place the last token of its subject
  */
 export function agentGone(
@@ -45,6 +46,8 @@ export function agentGone(
     return undefined;
   const [cluster, agent] = [clusterId.safeParse(clusterName), agentId.safeParse(agentName)];
   if (!cluster.success || !agent.success) return undefined;
-  if (place !== hubPlace && place !== cluster.data) return undefined;
+  const leaf = clusterId.safeParse(place);
+  const own = leaf.success ? [leaf.data, gpuCluster(leaf.data)] : [];
+  if (place !== hubPlace && !own.includes(cluster.data)) return undefined;
   return { cluster: cluster.data, agent: agent.data };
 }

@@ -20,6 +20,12 @@ export type TenantId = z.infer<typeof tenantId>;
 export type ClusterId = z.infer<typeof clusterId>;
 export type AgentId = z.infer<typeof agentId>;
 
+/**
+ * A cluster's accelerated nodes are a cluster of their own on the wire: they serve another model, at another price and in
+ * other numbers, and a job for the one is of no use to the other.
+ */
+export const gpuCluster = (cluster: ClusterId): ClusterId => clusterId.parse(`${cluster}-gpu`);
+
 /** Strict bands, served in this order. Each is a subject token of its own, so that a flood of one cannot hide another. */
 export const priorities = ['interactive', 'standard', 'batch'] as const;
 export const priority = z.enum(priorities);

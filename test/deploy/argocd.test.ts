@@ -5,11 +5,19 @@ import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { parse, parseAllDocuments, stringify } from 'yaml';
 import { z } from 'zod';
+import { names } from '../../apps/cli/src/core/deploy/names.ts';
 import { type Fleet, fleet } from '../../argocd/src/fleet.ts';
 import { imageFiles } from '../../argocd/src/images.ts';
 import { generatedValues } from '../../argocd/src/values.ts';
 import { projectRoot } from '../../infra/local/src/parts.ts';
-import { environments } from '../../infra/src/spec.ts';
+import {
+  environments,
+  nodeLabels,
+  poolLabel,
+  registrationLabels,
+  type Taint,
+  taintsMet,
+} from '../../infra/src/spec.ts';
 import {
   type Application,
   type ApplicationSet,
@@ -19,7 +27,7 @@ import {
   render,
   setsOf,
 } from './support/application-sets.ts';
-import { madeUpDigest } from './support/charts.ts';
+import { madeUpDigest, resourcesOf } from './support/charts.ts';
 import { checkManifest, mustBeValid } from './support/kubeconform.ts';
 import { ensureTools, must, tools } from './support/tools.ts';
 import { kubernetes } from './support/versions.ts';
@@ -30,9 +38,9 @@ const madeUp = fleet.parse({
   v: 1,
   environment: 'prod',
   clusters: [
-    { name: 'aws-us-east-1', cloud: 'aws', role: 'hub', nodesMax: 10, price },
+    { name: 'aws-us-east-1', cloud: 'aws', role: 'hub', nodesMax: 10, price, gpu: { nodesMax: 2, price } },
     { name: 'gcp-us-central1', cloud: 'gcp', role: 'leaf', nodesMax: 10, price },
-    { name: 'azure-eastus', cloud: 'azure', role: 'leaf', nodesMax: 10, price },
+    { name: 'azure-eastus', cloud: 'azure', role: 'leaf', nodesMax: 10, price, gpu: { nodesMax: 2, price } },
   ],
 });
 const environment = 'prod';
@@ -96,10 +104,13 @@ test('each cluster of the environment gets what its role asks for, and the clust
   const everywhere = ['cert-manager', 'cluster', 'keda', 'kube-prometheus-stack', 'llm-server'];
   assert.deepEqual(
     appsOf('aws-us-east-1'),
-    [...everywhere, 'external-dns', 'hub', 'ingress-nginx', 'nats', 'observability', 'router'].sort(),
+    [
+      ...everywhere,
+      ...['external-dns', 'hub', 'ingress-nginx', 'llm-server-gpu', 'nats', 'observability', 'router'],
+    ].sort(),
   );
   assert.deepEqual(appsOf('gcp-us-central1'), [...everywhere, 'nats-leaf'].sort());
-  assert.deepEqual(appsOf('azure-eastus'), [...everywhere, 'nats-leaf'].sort());
+  assert.deepEqual(appsOf('azure-eastus'), [...everywhere, 'llm-server-gpu', 'nats-leaf'].sort());
   assert.equal(byCluster.size, 3);
   assert.equal(
     new Set(applications.map(({ name }) => name)).size,
@@ -161,7 +172,7 @@ test('everything heals itself, is applied by the server, and is tried again; not
     assert.deepEqual(syncPolicy.automated, { prune: true, selfHeal: true }, name);
     assert.ok(syncPolicy.syncOptions.includes('ServerSideApply=true'), name);
     assert.ok(syncPolicy.retry.limit > 0, name);
-    if (/^(llm-server|router)-/.test(name))
+    if (/^(llm-server|llm-server-gpu|router)-/.test(name))
       assert.deepEqual(ignoreDifferences[0].jsonPointers, ['/spec/replicas'], name);
   }
 });
@@ -196,12 +207,61 @@ test('the charts render with what the Applications hand them, for every cluster'
           const hub = application.cluster === 'aws-us-east-1';
           assert.match(manifest, hub ? /tls:\/\/nats\.nats\.svc/ : /tls:\/\/nats-leaf\.nats\.svc/);
           assert.match(manifest, hub ? /type: nats-jetstream/ : /type: prometheus/);
+          checkPods(application, manifest);
         }
       }
-    assert.equal(seen, 5);
+    assert.equal(seen, 7);
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+/** Plain pods are for spot nodes and know nothing of GPUs; the others ask for one, on the nodes that infra makes for them. */
+function checkPods({ set, name, cluster }: Application, manifest: string): void {
+  const gpu = set === 'llm-server-gpu';
+  const { cloud } = madeUp.clusters.find((one) => one.name === cluster) ?? assert.fail(cluster);
+  const all = resourcesOf(manifest);
+  const pod = Object(all.find(({ kind }) => kind === 'Deployment')?.spec).template.spec;
+  const pool = gpu ? 'gpu' : 'spot';
+  assert.equal(pod.nodeSelector[poolLabel], nodeLabels[pool][poolLabel], name);
+  const short = ({ key, value, effect }: Taint) => `${key}=${value}:${effect}`;
+  assert.deepEqual(pod.tolerations.map(short).sort(), taintsMet(cloud, pool).map(short).sort(), name);
+  const llama = pod.initContainers.find((one: { name: string }) => one.name === 'llama');
+  assert.equal(llama.resources.limits['nvidia.com/gpu'], gpu ? '1' : undefined, name);
+  // Beside each other in one namespace: names, consumers, keys and inboxes are those of two clusters.
+  const [agent] = pod.containers;
+  const value = (variable: string) =>
+    agent.env.find((one: { name: string }) => one.name === variable)?.value ?? assert.fail(variable);
+  assert.equal(value('CLUSTER'), gpu ? `${cluster}-gpu` : cluster);
+  assert.equal(value('NATS_INBOX_PREFIX'), `_INBOX_agent_${value('CLUSTER')}`);
+  const nkey = pod.volumes.find((one: { name: string }) => one.name === 'nkey').secret.secretName;
+  assert.equal(nkey, gpu ? 'drover-agent-gpu-nkey' : 'drover-agent-nkey');
+  for (const { metadata } of all) assert.equal(metadata.name.startsWith('drover-gpu-'), gpu, metadata.name);
+}
+
+test('only the clusters that infra registers with a GPU pool get the workload for it', () => {
+  const clusters = applications.filter(({ set }) => set === 'llm-server-gpu').map(({ cluster }) => cluster);
+  assert.deepEqual(
+    clusters.sort(),
+    madeUp.clusters
+      .filter(({ gpu }) => gpu)
+      .map(({ name }) => name)
+      .sort(),
+  );
+  // By the very label that infra writes.
+  const set = sets.find(({ metadata }) => metadata.name === 'llm-server-gpu') ?? assert.fail();
+  const [{ matrix }] = set.spec.generators;
+  assert.equal(matrix.generators[0].clusters.selector.matchLabels[registrationLabels.gpu], 'true');
+});
+
+test("external-dns reads its file where drover deploy's Secret is mounted, and starts without one elsewhere", () => {
+  const values = parse(read('argocd/platform/external-dns.yaml'));
+  const [volume] = values.extraVolumes;
+  assert.deepEqual(volume.secret, { secretName: names.azureConfig, optional: true });
+  // The default of --azure-config-file is /etc/kubernetes/azure.json.
+  assert.deepEqual(values.extraVolumeMounts, [
+    { name: volume.name, mountPath: '/etc/kubernetes', readOnly: true },
+  ]);
 });
 
 test("leaf nodes' addresses, and no others, are let in at the hub, and the hub's certificate names where they dial", async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import {
@@ -16,11 +16,19 @@ import {
 } from '@drover/schemas';
 import { parse, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
+import { commands } from '../../apps/cli/src/commands/table.ts';
 import { retentionEnv } from '../../apps/scheduler/src/config.ts';
-import { hubDomain, inDomain, leafUsers } from '../../argocd/src/accounts.ts';
-import { fleet } from '../../argocd/src/fleet.ts';
+import { agentUsers, hubDomain, hubMappings, hubUsers, inDomain } from '../../argocd/src/accounts.ts';
+import { fleet, targetsOf } from '../../argocd/src/fleet.ts';
 import { projectRoot } from '../../infra/local/src/parts.ts';
-import { environments, nodeLabels, type PoolKind, poolLabel, taintsMet } from '../../infra/src/spec.ts';
+import {
+  defaultMachines,
+  environments,
+  nodeLabels,
+  type PoolKind,
+  poolLabel,
+  taintsMet,
+} from '../../infra/src/spec.ts';
 import { type Resource, render, resourcesOf, variants } from './support/charts.ts';
 import { ensureTools } from './support/tools.ts';
 
@@ -100,11 +108,44 @@ test("the chart's bootstrap keeps what bootstrap keeps by itself, and another re
 
 test('a user of a leaf has the rights of an agent of its cluster, through the domain of the hub too, and no others', () => {
   const { publish, subscribe } = permissions.agent('gcp-us-central1');
-  const [user] = Object.values(leafUsers('gcp-us-central1'));
+  const [user] = Object.values(agentUsers(['gcp-us-central1']));
   assert.deepEqual(user?.permissions.subscribe, subscribe);
   const extra = user?.permissions.publish.filter((subject) => !publish.includes(subject)) ?? [];
   assert.ok(extra.length > 0 && extra.every((subject) => subject.startsWith(`$JS.${hubDomain}.API.`)));
   assert.equal(inDomain(permissions.agent('x')).inboxPrefix, '_INBOX_agent_x');
+});
+
+test('accelerated nodes have rights of their own, and a leaf those of both clusters and of no other', () => {
+  const price = { usdPerHour: 1, market: 'spot', source: 'made up', asOf: '2026-01-01T00:00:00Z' };
+  const gpu = { nodesMax: 2, price };
+  const made = fleet.parse({
+    v: 1,
+    environment: 'dev',
+    clusters: [
+      { name: 'a', cloud: 'aws', role: 'hub', nodesMax: 1, price, gpu },
+      { name: 'b', cloud: 'gcp', role: 'leaf', nodesMax: 1, price, gpu },
+      { name: 'c', cloud: 'azure', role: 'leaf', nodesMax: 1, price },
+    ],
+  });
+  assert.deepEqual(
+    targetsOf(made).map(({ name, at }) => `${name}@${at}`),
+    ['a@a', 'a-gpu@a', 'b@b', 'b-gpu@b', 'c@c'],
+  );
+  const users = hubUsers(made);
+  assert.ok(users['agent-a-gpu'] && !users['agent-b-gpu'] && !users['leaf-b-gpu']);
+  const clustersIn = (role: string) =>
+    users[role]?.permissions.publish
+      .filter((subject) => subject.startsWith('llm.evt.'))
+      .map((subject) => subject.split('.')[2]);
+  assert.deepEqual(clustersIn('agent-a-gpu'), ['a-gpu']);
+  assert.deepEqual(clustersIn('leaf-b'), ['b', 'b-gpu']);
+  assert.deepEqual(clustersIn('leaf-c'), ['c']);
+  const mapped = Object.keys(hubMappings(made));
+  assert.ok(mapped.includes('llm.reply.b-gpu.*.*') && !mapped.some((subject) => subject.includes('c-gpu')));
+  assert.deepEqual(Object.keys(agentUsers(['b', 'b-gpu'])), ['agent-b', 'agent-b-gpu']);
+  // Whoever is `b` speaks for `b-gpu`: nobody else may be called that.
+  const named = { name: 'b-gpu', cloud: 'azure', role: 'leaf', nodesMax: 1, price };
+  assert.ok(!fleet.safeParse({ ...made, clusters: [...made.clusters, named] }).success);
 });
 
 const taintKey = ({ key, value, effect }: { key: string; value: string; effect: string }) =>
@@ -125,6 +166,33 @@ test('llm-server tolerates every taint of the pools that it selects in each clou
       assert.equal(pod.nodeSelector[poolLabel], nodeLabels[pool][poolLabel], name);
     }
 });
+
+test('a pod fits on the machine that infra makes for it, beside what the cloud keeps and runs there', () => {
+  /** Cores of infra's default machines; of each the kubelet keeps up to 0.1, and daemons ask for up to 0.4 (GKE). */
+  const cores: Record<string, number> = {
+    't3.large': 2,
+    'n1-standard-2': 2,
+    Standard_D2s_v3: 2,
+    'g4dn.xlarge': 4,
+    'n1-standard-4': 4,
+    Standard_NC4as_T4_v3: 4,
+  };
+  const milli = (text: string) => (text.endsWith('m') ? Number(text.slice(0, -1)) : Number(text) * 1_000);
+  for (const cloud of ['aws', 'gcp', 'azure'] as const)
+    for (const [pool, name] of [
+      ['spot', `llm-server ${cloud} prod`],
+      ['gpu', `llm-server ${cloud} prod gpu`],
+    ] as const) {
+      const pod = podOf(of(name).find(({ kind }) => kind === 'Deployment') ?? assert.fail(name));
+      const asked = [...pod.initContainers.filter((one: Container) => one.restartPolicy), ...pod.containers]
+        .map(({ resources }: Container) => milli(resources.requests.cpu))
+        .reduce((sum, part) => sum + part, 0);
+      const has = (cores[defaultMachines[cloud][pool]] ?? assert.fail()) * 1_000;
+      assert.ok(asked <= has - 500, `${name} asks for ${asked}m of ${has}m`);
+    }
+});
+
+type Container = { restartPolicy?: string; resources: { requests: { cpu: string } } };
 
 test('the drain of a spot pod fits into the notice of its cloud, and the pod outlives it', () => {
   // GKE: 15 s of the 30 s notice for pods of users; Azure: Scheduled Events give 30 s; AWS: two minutes.
@@ -253,8 +321,11 @@ test('what bootstrap is given to begin with is what the schedulers accept, and a
     }
     const most = Object(parse(read(`charts/llm-server/values/${environment}.yaml`)).autoscaling).maxReplicas;
     const base = parse(read('charts/llm-server/values.yaml')).autoscaling.maxReplicas;
-    for (const nodes of Object.values(parsed.value.scaling?.nodesMax ?? {}))
-      assert.equal(nodes, most ?? base);
+    const gpu = parse(read('charts/llm-server/values/gpu.yaml')).autoscaling.maxReplicas;
+    const { clusters } = fleet.parse(JSON.parse(read(`argocd/environments/${environment}/fleet.json`)));
+    const plain = new Set<string>(clusters.map(({ name }) => name));
+    for (const [name, nodes] of Object.entries(parsed.value.scaling?.nodesMax ?? {}))
+      assert.equal(nodes, plain.has(name) ? (most ?? base) : gpu, name);
   }
   assert.ok(parseValue(catalogue, JSON.parse(read('charts/router/files/models.json'))).ok);
   const { seeds } = parse(read('charts/router/values.yaml'));
@@ -265,31 +336,32 @@ test('infra makes the clusters that the fleet names, with as many spot nodes as 
   for (const environment of environments) {
     const stack = parse(read(`infra/Pulumi.${environment}.yaml`)).config['drover:clusters'];
     const { clusters } = fleet.parse(JSON.parse(read(`argocd/environments/${environment}/fleet.json`)));
-    type Made = { name: string; cloud: string; role: string; pools?: { spot?: { max?: number } } };
+    type Pools = { spot?: { max?: number }; gpu?: { max?: number } };
+    type Made = { name: string; cloud: string; role: string; pools?: Pools };
     assert.deepEqual(
       stack.map(({ name, cloud, role }: Made) => ({ name, cloud, role })),
       clusters.map(({ name, cloud, role }) => ({ name, cloud, role })),
       environment,
     );
-    for (const { name, nodesMax } of clusters) {
-      const most = stack.find((made: Made) => made.name === name)?.pools?.spot?.max;
+    for (const { name, nodesMax, gpu } of clusters) {
+      const pools: Pools | undefined = stack.find((made: Made) => made.name === name)?.pools;
+      const most = pools?.spot?.max;
       if (most !== undefined) assert.ok(most >= nodesMax, `${environment} ${name}: ${most} nodes`);
+      // Accelerated nodes are in both or in neither.
+      assert.equal(gpu === undefined, pools?.gpu === undefined, `${environment} ${name}`);
+      if (gpu) assert.ok((pools?.gpu?.max ?? 4) >= gpu.nodesMax, `${environment} ${name}: GPUs`);
     }
   }
 });
 
 test('every drover command in the runbooks and in docs/deploy.md is one that there is', () => {
-  const folder = 'apps/cli/src/commands';
-  const commands = readdirSync(join(projectRoot, folder)).flatMap((file) =>
-    [...read(`${folder}/${file}`).matchAll(/^ {2}name: '([a-z ]+)',$/gm)].map((match) => match[1]),
-  );
   const named = ['docs/runbooks.md', 'docs/deploy.md'].flatMap((path) =>
     [...read(path).matchAll(/(?:`|^|npx )drover ([a-z]+(?: [a-z]+)?)/gm)].map((match) => match[1] ?? ''),
   );
   assert.ok(named.length > 5);
   for (const name of named)
     assert.ok(
-      commands.some((command) => name === command || name.startsWith(`${command} `)),
+      commands.some((command) => name === command.name || name.startsWith(`${command.name} `)),
       `drover ${name}`,
     );
 });

@@ -2,16 +2,25 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { agentConnection, agentGone, agentId, clusterId, streams, subjects } from '@drover/schemas';
+import {
+  agentConnection,
+  agentGone,
+  agentId,
+  clusterId,
+  gpuCluster,
+  streams,
+  subjects,
+} from '@drover/schemas';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection, nkeyAuthenticator, nkeys } from 'nats';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { hubUsers, keyVariable, leafUsers } from '../../argocd/src/accounts.ts';
-import { fleet } from '../../argocd/src/fleet.ts';
+import { agentUsers, hubUsers, keyVariable, namesAt } from '../../argocd/src/accounts.ts';
+import { type Fleet, fleet, targetsOf } from '../../argocd/src/fleet.ts';
+import { generatedValues } from '../../argocd/src/values.ts';
 import { localModel } from '../../infra/local/src/clusters.ts';
 import { ensureApiKey } from '../../infra/local/src/keys.ts';
 import { ensureNatsServer, projectRoot } from '../../infra/local/src/parts.ts';
@@ -31,10 +40,22 @@ const folder = mkdtempSync(join(tmpdir(), 'drover-hub-'));
 const processes: ChildProcess[] = [];
 const connections: NatsConnection[] = [];
 const file = (path: string) => readFileSync(join(projectRoot, path), 'utf8');
-const theFleet = fleet.parse(JSON.parse(file(`argocd/environments/${environment}/fleet.json`)));
+const own = fleet.parse(JSON.parse(file(`argocd/environments/${environment}/fleet.json`)));
+/** The environment's, with accelerated nodes behind the leaf too. */
+const theFleet: Fleet = {
+  ...own,
+  clusters: own.clusters.map((one) =>
+    one.name === leaf ? { ...one, gpu: { nodesMax: 2, price: one.price } } : one,
+  ),
+};
+const generated = generatedValues(theFleet);
+const leafGpu = gpuCluster(clusterId.parse(leaf));
 const seeds = new Map<string, Uint8Array>();
 const keyEnv: Record<string, string> = {};
-for (const role of [...Object.keys(hubUsers(theFleet)), ...Object.keys(leafUsers(leaf))]) {
+for (const role of [
+  ...Object.keys(hubUsers(theFleet)),
+  ...Object.keys(agentUsers(namesAt(targetsOf(theFleet), leaf))),
+]) {
   const pair = nkeys.createUser();
   seeds.set(role, pair.getSeed());
   keyEnv[keyVariable(role)] = pair.getPublicKey();
@@ -93,7 +114,12 @@ async function valuesOf(role: 'hub' | 'leaf') {
     ({ name }) => role === 'hub' || name === leaf,
   );
   const [source] = application?.sources ?? assert.fail(`no Application for ${role}`);
-  const files = (source?.helm?.valueFiles ?? []).map((path) => parse(file(path.replace('$values/', ''))));
+  const files = (source?.helm?.valueFiles ?? []).map((path) =>
+    parse(
+      (path.includes('/environments/') && generated.get(basename(path))) ||
+        file(path.replace('$values/', '')),
+    ),
+  );
   return chartValues.parse([...files, source?.helm?.valuesObject ?? {}].reduce(deepMerge, {}));
 }
 
@@ -195,7 +221,6 @@ async function connectAs(
 
 test('bootstrap makes every stream with three copies at the hub, and syncs every write', async () => {
   writeFileSync(join(folder, 'admin-seed'), seeds.get('admin') ?? assert.fail());
-  const { clusters } = theFleet;
   await must(process.execPath, [join(projectRoot, 'apps/scheduler/src/bootstrap.ts')], {
     env: {
       ...process.env,
@@ -203,7 +228,9 @@ test('bootstrap makes every stream with three copies at the hub, and syncs every
       NATS_NKEY_FILE: join(folder, 'admin-seed'),
       NATS_CA_FILE: join(folder, 'ca.crt'),
       NATS_INBOX_PREFIX: '_INBOX_admin',
-      CLUSTERS: clusters.map(({ name }) => name).join(),
+      CLUSTERS: targetsOf(theFleet)
+        .map(({ name }) => name)
+        .join(),
       POLICY_FILE: join(projectRoot, 'infra/local/config/policy.json'),
       MODELS_FILE: join(projectRoot, 'charts/router/files/models.json'),
       PRICES_FILE: join(projectRoot, 'infra/local/config/prices.json'),
@@ -229,7 +256,13 @@ test('what KEDA asks the monitoring port of the hub for is there: the account, t
   for (const stream of [streams.wakes.name, streams.jobs.name]) {
     const found = details[0]?.stream_detail.find(({ name }) => name === stream);
     const consumers = found?.consumer_detail.map(({ name }) => name).sort();
-    assert.deepEqual(consumers, theFleet.clusters.map(({ name }) => name).sort(), stream);
+    assert.deepEqual(
+      consumers,
+      targetsOf(theFleet)
+        .map(({ name }) => name)
+        .sort(),
+      stream,
+    );
   }
 });
 
@@ -257,6 +290,46 @@ test('an agent behind a leaf takes the jobs of its cluster and commits, and thos
     const other = await js.consumers.get(streams.jobs.name, 'aws-us-east-1');
     await other.next({ expires: 1_000 });
   });
+});
+
+test('accelerated nodes behind a leaf are a cluster of their own, over the one connection of the leaf', async () => {
+  const admin = await connectAs('admin', hubUrl, 'admin');
+  const scheduler = await connectAs('scheduler', hubUrl);
+  const name = agentConnection(leafGpu, agentId.parse('g1'));
+  const agent = await connectAs(`agent-${leafGpu}`, leafUrl, `agent_${leafGpu}`, name);
+  const heard: string[] = [];
+  const note = (subject: string) => void heard.push(subject);
+  scheduler.subscribe(subjects.report('*', '*'), { callback: (_, message) => note(message.subject) });
+  admin.subscribe(subjects.reply('*', 't1', 'r7'), { callback: (_, message) => note(message.subject) });
+  scheduler.subscribe(subjects.gone('*'), {
+    callback: (_, message) => {
+      const who = agentGone(message.subject.split('.')[2] ?? '', message.json());
+      if (who) note(`gone ${who.cluster} ${who.agent}`);
+    },
+  });
+  await Promise.all([admin.flush(), scheduler.flush()]);
+  await jetstream(admin).publish(subjects.job(leaf, 'r6'), '{}');
+  await jetstream(admin).publish(subjects.job(leafGpu, 'r7'), '{}');
+
+  const js = jetstream(agent, { domain: 'hub', timeout: 5_000 });
+  const job = await (await js.consumers.get(streams.jobs.name, leafGpu)).next({ expires: 5_000 });
+  assert.equal(job?.subject, subjects.job(leafGpu, 'r7'));
+  assert.equal((await js.publish(subjects.event(leafGpu, 't1', 'r7'), '{}')).stream, streams.events.name);
+  assert.equal(await job.ackAck(), true);
+  agent.publish(subjects.reply(leafGpu, 't1', 'r7'), '{}');
+  agent.publish(subjects.report(leafGpu, 'g1'), '{}');
+  await agent.flush();
+  await eventually('token and report are heard', async () =>
+    [subjects.reply(leafGpu, 't1', 'r7'), subjects.report(leafGpu, 'g1')].every((one) => heard.includes(one)),
+  );
+
+  await assert.rejects(js.publish(subjects.event(leaf, 't1', 'r7'), '{}'), /[Pp]ermission/);
+  await assert.rejects(async () => {
+    const other = await js.consumers.get(streams.jobs.name, leaf);
+    await other.next({ expires: 1_000 });
+  });
+  await agent.close();
+  await eventually('its agent is gone', async () => heard.includes(`gone ${leafGpu} g1`));
 });
 
 test('an agent behind a leaf keeps at the hub what its provider was paid, and reads it there', async () => {

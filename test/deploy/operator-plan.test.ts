@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parse, parseAllDocuments } from 'yaml';
-import { environments, type Facts, line } from '../../apps/cli/src/core/deploy/facts.ts';
+import { type Cluster, environments, type Facts, line } from '../../apps/cli/src/core/deploy/facts.ts';
 import { resourcesOf } from '../../apps/cli/src/core/deploy/secret-steps.ts';
 import { deployPlan } from '../../apps/cli/src/core/deploy/steps.ts';
 import type { Action, Command, Plan } from '../../apps/cli/src/core/deploy/types.ts';
@@ -130,6 +130,42 @@ test('kubectl builds the namespaces that the plan applies, and every Secret goes
     // Argo CD's is made by infra.
     if (argv.includes('-n')) assert.ok([...namespaces, 'argocd'].includes(namespace), namespace);
   }
+});
+
+/** The same clusters, with the hub in another cloud. */
+const hubIn = (facts: Facts, cloud: string): Facts => {
+  const clusters = facts.clusters.map(
+    (one): Cluster => ({ ...one, role: one.cloud === cloud ? 'hub' : 'leaf' }),
+  );
+  const hub = clusters.find(({ role }) => role === 'hub') ?? assert.fail(cloud);
+  return { ...facts, clusters, hub, leaves: clusters.filter((one) => one !== hub) };
+};
+
+test('external-dns gets azure.json where the hub is in Azure, and nowhere else', () => {
+  const staging = all.find(({ environment }) => environment === 'staging')?.facts ?? assert.fail();
+  const madeFor = (cloud: string) =>
+    resourcesOf(hubIn(staging, cloud)).filter(({ namespace }) => namespace === 'external-dns');
+  assert.deepEqual([madeFor('aws'), madeFor('gcp')], [[], []]);
+  const [made, ...more] = madeFor('azure');
+  assert.deepEqual(more, []);
+  assert.deepEqual(
+    [made?.cluster, made?.name, made?.entries],
+    ['azure-eastus', 'external-dns-azure', { 'azure.json': { stackOutput: 'dnsConfig' } }],
+  );
+  assert.match(read('argocd/platform/external-dns.yaml'), /secretName: external-dns-azure\b/);
+  const outputs = /export const \{([^}]+)\}/.exec(read('infra/src/index.ts'))?.[1] ?? '';
+  assert.match(outputs, /\bdnsConfig\b/);
+});
+
+test('accelerated nodes have a key of their own, where infra makes a pool of them', () => {
+  for (const { facts } of all)
+    for (const { name, pools } of facts.clusters) {
+      const made = resourcesOf(facts).filter((one) => one.cluster === name);
+      const keys = made.filter((one) => one.name === 'drover-agent-gpu-nkey').map(({ entries }) => entries);
+      const wanted = pools.gpu === undefined ? [] : [{ seed: { file: `keys/agent-${name}-gpu.nk` } }];
+      assert.deepEqual(keys, wanted, name);
+    }
+  assert.ok(all.some(({ facts }) => facts.clusters.some(({ pools }) => pools.gpu !== undefined)));
 });
 
 test('every Secret and ConfigMap that is made is one that a chart or a value names, with the key that it reads', () => {

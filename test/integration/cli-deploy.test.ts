@@ -8,8 +8,8 @@ const clouds: FakeCloud[] = [];
 after(() => {
   for (const cloud of clouds) cloud.dispose();
 });
-const aCloud = (environment: 'dev' | 'staging' | 'prod' = 'dev'): FakeCloud => {
-  const cloud = fakeCloud(environment);
+const aCloud = (environment: 'dev' | 'staging' | 'prod' = 'dev', hub: 'aws' | 'azure' = 'aws'): FakeCloud => {
+  const cloud = fakeCloud(environment, hub);
   clouds.push(cloud);
   return cloud;
 };
@@ -101,6 +101,38 @@ test('started again, a deployment that is done changes nothing', async () => {
     done.map(({ name }: { name: string }) => name),
     ['healthy', 'token', 'doctor'],
   );
+});
+
+test('external-dns on a hub in Azure gets the file that the stack tells, and on one in AWS none is asked for', async () => {
+  const asked = 'pulumi stack output dnsConfig --json --stack staging';
+  const azure = aCloud('staging', 'azure');
+  const first = await azure.run(['deploy', 'all', '--env', 'staging', '--yes']);
+  assert.equal(first.code, 0, first.problem);
+  assert.ok(first.calls.includes(asked));
+  const { data } = azure.made('azure-eastus', 'external-dns', 'external-dns-azure');
+  assert.deepEqual(JSON.parse(Buffer.from(data['azure.json'] ?? '', 'base64').toString()), {
+    tenantId: 'fake',
+    useWorkloadIdentityExtension: true,
+  });
+  const again = await azure.run(['deploy', 'all', '--env', 'staging', '--yes']);
+  assert.deepEqual([again.code, changes(again.calls)], [0, []]);
+  const aws = await aCloud('staging').run(['deploy', 'all', '--env', 'staging', '--yes']);
+  assert.deepEqual([aws.code, aws.calls.includes(asked)], [0, false]);
+});
+
+test('accelerated nodes have a key of their own, and are drained before anything is taken away', async () => {
+  const cloud = aCloud('prod');
+  const { code, problem } = await cloud.run(['deploy', 'all', '--env', 'prod', '--yes']);
+  assert.equal(code, 0, problem);
+  const seed = (name: string) => cloud.made('aws-us-east-1', 'drover', name).data.seed;
+  assert.ok(seed('drover-agent-gpu-nkey') && seed('drover-agent-gpu-nkey') !== seed('drover-agent-nkey'));
+  assert.ok(files(cloud.folder).includes('keys/agent-aws-us-east-1-gpu.nk'));
+  cloud.drover.length = 0;
+  const back = await cloud.run(['undeploy', 'all', '--env', 'prod'], {
+    answers: ['prod', 'y', 'y', 'y', 'y'],
+  });
+  assert.equal(back.code, 0, back.problem);
+  assert.ok(cloud.drover.some(([verb, cluster]) => `${verb} ${cluster}` === 'drain aws-us-east-1-gpu'));
 });
 
 test('it stops at the step that fails, says which, and goes on from there', async () => {

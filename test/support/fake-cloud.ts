@@ -59,6 +59,8 @@ export type FakeCloud = {
     more?: RunOptions,
   ): Promise<{ code: number; problem: string; out: string; notes: string; calls: string[] }>;
   readonly folder: string;
+  /** What was applied last as this Secret or ConfigMap. */
+  made(cluster: string, namespace: string, name: string): { data: Record<string, string> };
   /** Commands of `drover` that were run over the forwarded port. */
   readonly drover: string[][];
   /** Bodies of what was sent to the API. */
@@ -72,7 +74,7 @@ export type FakeCloud = {
  * A copy of what a deployment reads, with values that could be somebody's, and fake tools that remember what they made.
  * No network, no cloud.
  */
-export function fakeCloud(environment: 'dev' | 'staging' | 'prod'): FakeCloud {
+export function fakeCloud(environment: 'dev' | 'staging' | 'prod', hub: 'aws' | 'azure' = 'aws'): FakeCloud {
   const base = mkdtempSync(join(tmpdir(), 'drover-fake-cloud-'));
   const [bin, state, root] = ['bin', 'state', 'root'].map((name) => join(base, name)) as [
     string,
@@ -81,13 +83,13 @@ export function fakeCloud(environment: 'dev' | 'staging' | 'prod'): FakeCloud {
   ];
   for (const folder of [bin, state]) mkdirSync(folder);
   for (const tool of tools) symlinkSync(fakeTool, join(bin, tool));
-  copyConfiguration(root, environment);
+  copyConfiguration(root, environment, hub);
   writeOutputs(state);
   const stateDir = join(base, '.drover');
   const folder = join(stateDir, 'deploy', environment);
   const drover: string[][] = [];
   const sent: string[] = [];
-  const cloud: FakeCloud = { run, folder, drover, sent, without, resolves: true, dispose };
+  const cloud: FakeCloud = { run, folder, made, drover, sent, without, resolves: true, dispose };
   return cloud;
 
   async function run(args: readonly string[], { fail = '', answers, nats }: RunOptions = {}) {
@@ -137,6 +139,11 @@ export function fakeCloud(environment: 'dev' | 'staging' | 'prod'): FakeCloud {
     return { code, problem, out: out.join('\n'), notes: notes.join('\n'), calls };
   }
 
+  function made(cluster: string, namespace: string, name: string): { data: Record<string, string> } {
+    const where = join(folder, `${cluster}.kubeconfig`).replaceAll(/[/:@]/g, '_');
+    return JSON.parse(readFileSync(join(state, `made-${where}-${namespace}-${name}`), 'utf8'));
+  }
+
   function without(tool: string): void {
     rmSync(join(bin, tool));
   }
@@ -147,13 +154,22 @@ export function fakeCloud(environment: 'dev' | 'staging' | 'prod'): FakeCloud {
 }
 
 /** The examples, with the values that nobody can own replaced. */
-function copyConfiguration(root: string, environment: string): void {
+function copyConfiguration(root: string, environment: string, hub: 'aws' | 'azure'): void {
+  /** Both files name the cloud of a cluster and then its role. */
+  const roles = (text: string): string =>
+    hub === 'aws'
+      ? text
+      : text.replaceAll(
+          /("?cloud"?: "?)(\w+)("?,?\s+"?role"?: "?)\w+/g,
+          (_, before: string, cloud: string, between: string) =>
+            `${before}${cloud}${between}${cloud === hub ? 'hub' : 'leaf'}`,
+        );
   const own = (path: string, change: (text: string) => string) => {
     mkdirSync(join(root, path, '..'), { recursive: true });
     writeFileSync(join(root, path), change(readFileSync(join(projectRoot, path), 'utf8')));
   };
   own(`infra/Pulumi.${environment}.yaml`, (text) =>
-    text
+    roles(text)
       .replaceAll(/[a-z]*\.?drover\.example/g, 'llm.somebody.dev')
       .replaceAll('example.com', 'somebody.dev')
       .replaceAll('github.com/example/drover', 'github.com/drover-llm/drover')
@@ -163,7 +179,7 @@ function copyConfiguration(root: string, environment: string): void {
   );
   cpSync(join(projectRoot, 'argocd/root'), join(root, 'argocd/root'), { recursive: true });
   const here = `argocd/environments/${environment}`;
-  own(`${here}/fleet.json`, (text) => text);
+  own(`${here}/fleet.json`, roles);
   for (const file of ['images-router.yaml', 'images-llm-server.yaml'])
     own(`${here}/${file}`, (text) => text.replaceAll('digest: ""', `digest: "sha256:${'a'.repeat(64)}"`));
 }
@@ -181,6 +197,7 @@ function writeOutputs(state: string): void {
     'gcp-us-central1': 'us-central1-docker.fake/project/drover-x',
     'azure-eastus': 'droverx.azurecr.fake',
   });
+  write('output-dnsConfig.json', '{"tenantId":"fake","useWorkloadIdentityExtension":true}');
   write('output-nameServers.json', ['ns-1.fake', 'ns-2.fake']);
   const base64 = (text: string) => Buffer.from(text).toString('base64');
   write('nats-ca.json', {

@@ -13,6 +13,10 @@ export function modelFiles(list: ModelList): Map<string, string> {
   ]);
 }
 
+/** An object in a bucket has no address that a browser knows. */
+const linked = ({ name, uri }: ModelList['models'][number]['file']): string =>
+  uri.startsWith('https:') ? `[${name}](${uri})` : `${name} at \`${uri}\``;
+
 const page = ({ models }: ModelList): string => `# Models
 
 Generated from [\`schemas/models/catalogue.json\`](../schemas/models/catalogue.json) by \`npm run deploy:generate\`. The chart
@@ -32,9 +36,13 @@ ${models
 A token of context takes two bytes for a key and two for a value, per layer, head and dimension (computed, not measured).
 The chart asks for the file's size, the context of all slots, and 384 MiB to compute in.
 
+A file at \`https://\` is fetched as anybody. The list also takes \`s3://bucket/key\`, \`gs://bucket/object\` and
+\`az://account/container/blob\`, which are fetched [as the pod](deploy.md#models-in-a-bucket); so is the https address of an
+Azure blob, where the pod has an identity for Azure.
+
 | model | file | size | a token of context | with 4 slots of 2,048 | figures |
 |---|---|---|---|---|---|
-${models.map((model) => `| ${model.name} | [${model.file.name}](${model.file.uri}) | ${megabytes(model.file.bytes)} | ${(contextBytesPerToken(model) / 1024).toFixed(1)} KiB | ${memoryMib(model, 4 * 2048)} MiB | ${model.figures.how} |`).join('\n')}
+${models.map((model) => `| ${model.name} | ${linked(model.file)} | ${megabytes(model.file.bytes)} | ${(contextBytesPerToken(model) / 1024).toFixed(1)} KiB | ${memoryMib(model, 4 * 2048)} MiB | ${model.figures.how} |`).join('\n')}
 
 ## Hashes
 

@@ -33,6 +33,33 @@ drover.dev/env: {{ .Values.environment }}
 {{- $found | toJson -}}
 {{- end -}}
 
+{{/*
+Who asks for the model's file: aws, gcp or azure; empty where everybody may. What the address needs and what the values
+give have to be the same.
+*/}}
+{{- define "llm-server.identity" -}}
+{{- $uri := (include "llm-server.model" . | fromJson).file.uri -}}
+{{- $given := .Values.modelStore.identity -}}
+{{- $needed := get (dict "s3" "aws" "gs" "gcp" "az" "azure") (splitList "://" $uri | first) -}}
+{{- if and (eq $given "azure") (regexMatch "^https://[a-z0-9]+\\.blob\\.core\\.windows\\.net/[^?]+$" $uri) -}}
+{{- $needed = "azure" -}}
+{{- end -}}
+{{- if and $needed (ne $needed $given) -}}
+{{- fail (printf "%s is at %s: modelStore.identity must be %s" .Values.model $uri $needed) -}}
+{{- end -}}
+{{- $needed -}}
+{{- end -}}
+
+{{/* For whom the token of the pod's service account is made that the store's cloud takes; empty: none is mounted. */}}
+{{- define "llm-server.audience" -}}
+{{- $identity := include "llm-server.identity" . -}}
+{{- $gcp := .Values.modelStore.gcp.provider -}}
+{{- if eq $identity "aws" }}sts.amazonaws.com
+{{- else if eq $identity "azure" }}api://AzureADTokenExchange
+{{- else if and (eq $identity "gcp") $gcp }}https:{{ $gcp }}
+{{- end -}}
+{{- end -}}
+
 {{/* repository@digest; a tag, when given, stays in the name for people. */}}
 {{- define "llm-server.image" -}}
 {{- if not .digest }}{{- fail (printf "the image %s has no digest: the pipeline writes one, or give it by hand" .repository) -}}{{- end -}}

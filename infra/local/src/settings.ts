@@ -5,7 +5,7 @@ import type { External, Seeds } from './plan.ts';
 import { defaultPorts, type Ports, portVariables } from './ports.ts';
 import { Problem } from './problem.ts';
 
-/** What the environment says about a local run. The only reader of the environment here; README.md lists the variables. */
+/** What the environment says about a local run. The only reader of the environment here; docs/configuration.md lists the variables. */
 export type Settings = {
   readonly stateDir: string;
   readonly ports: Ports;

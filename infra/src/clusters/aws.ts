@@ -52,5 +52,5 @@ function dnsZone(scope: AwsScope, cluster: Parameters<typeof dnsIdentity>[1]): D
   if (domain === undefined) return undefined;
   const zone = new Zone(domain, { name: domain, forceDestroy: env === 'dev', tags: labels }, scope.opts);
   dnsIdentity(scope, cluster, zone);
-  return { nameServers: zone.nameServers, identity: output(''), scope: zone.zoneId };
+  return { nameServers: zone.nameServers, identity: output(''), scope: zone.zoneId, config: output('') };
 }

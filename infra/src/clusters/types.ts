@@ -60,4 +60,6 @@ export type DnsZone = {
   readonly identity: Output<string>;
   /** Zone id (AWS), project (GCP), `subscription/group` (Azure): where the editors find the zone. */
   readonly scope: Output<string>;
+  /** The file that external-dns reads, which holds no secret; empty where it needs none. */
+  readonly config: Output<string>;
 };

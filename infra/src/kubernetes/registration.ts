@@ -63,6 +63,8 @@ export type Facts = {
   readonly domain: string;
   /** Addresses of all leaves, on the hub's registration; empty on a leaf's. */
   readonly leafSources: Output<string[]>;
+  /** Whether the cluster has a pool of accelerated nodes. */
+  readonly gpu: boolean;
 };
 
 /** Makes a cluster known to Argo CD on the hub, with what ApplicationSets select by and hand on. */
@@ -83,6 +85,7 @@ export function register(hub: Target, { namespace }: ArgoCd, target: Target, fac
           [registrationLabels.env]: facts.env,
           [registrationLabels.region]: cluster.region,
           [registrationLabels.role]: cluster.role,
+          ...(facts.gpu && { [registrationLabels.gpu]: 'true' }),
         },
         annotations: {
           [registrationAnnotations.cluster]: cluster.name,

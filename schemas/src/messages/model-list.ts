@@ -3,6 +3,13 @@ import { endpoint } from '../names.ts';
 import type { Catalogue } from './catalogue.ts';
 
 /**
+ * `s3://bucket/key`, `gs://bucket/object` and `az://account/container/blob`. Letters that would have to be escaped are left
+ * out, so that nobody can disagree on how; and dots in an S3 bucket, whose name has to fit the certificate of its host.
+ */
+const objectUri =
+  /^(?:s3:\/\/[a-z0-9][a-z0-9-]{1,61}[a-z0-9]|gs:\/\/[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]|az:\/\/[a-z0-9]{3,24}\/[a-z0-9][a-z0-9-]{1,61}[a-z0-9])(?:\/[\w-][\w.-]*)+$/;
+
+/**
  * Every model that Drover knows how to deploy: `schemas/models/catalogue.json`. The chart takes from it the file, its hash
  * and how much memory it needs; bootstrap puts the part that clients see (`onOffer`) into KV.
  */
@@ -28,7 +35,8 @@ export const modelList = z
           }),
           file: z.strictObject({
             name: z.string().regex(/^[\w.-]+\.gguf$/),
-            uri: z.url({ protocol: /^https$/ }),
+            /** `https:` is fetched as anybody, the others as whom the chart's `modelStore` names. */
+            uri: z.union([z.url({ protocol: /^https$/ }), z.string().regex(objectUri)]),
             /** Absent: nobody has published or measured it, and the chart asks before it fetches the file. */
             sha256: z
               .string()

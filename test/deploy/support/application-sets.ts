@@ -93,6 +93,7 @@ export const registration = (environment: string, cluster: Fleet['clusters'][num
       [registrationLabels.env]: environment,
       [registrationLabels.region]: 'somewhere',
       [registrationLabels.role]: cluster.role,
+      ...(cluster.gpu && { [registrationLabels.gpu]: 'true' }),
     } as Record<string, string>,
     annotations: {
       [registrationAnnotations.cluster]: cluster.name,

@@ -12,7 +12,9 @@ const config = z.strictObject({
   cluster: z.strictObject({ enabled: z.boolean(), replicas: z.int().default(3), tls }),
   jetstream: z.strictObject({
     enabled: z.boolean(),
-    fileStore: z.strictObject({ pvc: z.strictObject({ size: z.string() }) }).optional(),
+    fileStore: z
+      .strictObject({ pvc: z.strictObject({ size: z.string() }), maxSize: z.string().optional() })
+      .optional(),
     memoryStore: z.strictObject({ enabled: z.boolean(), maxSize: z.string() }).optional(),
     merge,
   }),
@@ -65,7 +67,7 @@ export function serverConfig(values: ChartValues, name: string): Conf {
         {
           max_memory_store: jetstream.memoryStore?.enabled ? `<< ${jetstream.memoryStore.maxSize} >>` : 0,
           store_dir: '/data',
-          max_file_store: `<< ${jetstream.fileStore?.pvc.size ?? '10Gi'} >>`,
+          max_file_store: `<< ${jetstream.fileStore?.maxSize ?? jetstream.fileStore?.pvc.size ?? '10Gi'} >>`,
         },
         jetstream.merge,
       ),

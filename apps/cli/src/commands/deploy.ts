@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Command, type Context, confirm, readArgs } from '../command.ts';
+import { type Command, type Context, command, confirm, type Given } from '../command.ts';
 import { projectRoot } from '../config.ts';
 import { type Cloud, clouds, type Environment, environments } from '../core/deploy/facts.ts';
 import { deployPlan } from '../core/deploy/steps.ts';
@@ -21,31 +21,37 @@ const options = {
   step: { type: 'string', multiple: true },
   destroy: { type: 'boolean' },
 } as const;
+const { destroy: _, ...optionsBack } = options;
 
 /** Walks through a deployment. @param worldOf what it touches  @param root where infra/ and argocd/ are read */
-export const deployCommand = (worldOf: WorldOf = realWorld, root = projectRoot): Command => ({
-  name: 'deploy',
-  usage:
-    '<aws|gcp|azure|all> --env <dev|staging|prod> [--dry-run] [--step <name>]… [--destroy] [--yes] [--json]',
-  summary: 'from nothing to a served token in a cloud, step by step; --dry-run only shows',
-  run: (args, context) => walk(args, context, { worldOf, root, back: false }),
-});
+export const deployCommand = (worldOf: WorldOf = realWorld, root = projectRoot): Command =>
+  command({
+    name: 'deploy',
+    usage:
+      '<aws|gcp|azure|all> --env <dev|staging|prod> [--dry-run] [--step <name>]… [--destroy] [--yes] [--json]',
+    summary: 'from nothing to a served token in a cloud, step by step; --dry-run only shows',
+    options,
+    positionals: [1, 1],
+    run: (given, context) => walk(given, context, { worldOf, root, back: false }),
+  });
 
 /** The way back. */
-export const undeployCommand = (worldOf: WorldOf = realWorld, root = projectRoot): Command => ({
-  name: 'undeploy',
-  usage: '<aws|gcp|azure|all> --env <dev|staging|prod> [--dry-run] [--step <name>]… [--yes] [--json]',
-  summary: 'drains, then takes everything in the clouds away',
-  run: (args, context) => walk(args, context, { worldOf, root, back: true }),
-});
+export const undeployCommand = (worldOf: WorldOf = realWorld, root = projectRoot): Command =>
+  command({
+    name: 'undeploy',
+    usage: '<aws|gcp|azure|all> --env <dev|staging|prod> [--dry-run] [--step <name>]… [--yes] [--json]',
+    summary: 'drains, then takes everything in the clouds away',
+    options: optionsBack,
+    positionals: [1, 1],
+    run: (given, context) => walk(given, context, { worldOf, root, back: true }),
+  });
 
 async function walk(
-  args: readonly string[],
+  { values, positionals }: Given<typeof options>,
   context: Context,
   { worldOf, root, back }: { worldOf: WorldOf; root: string; back: boolean },
 ): Promise<void> {
   const { io, env, stateDir } = context;
-  const { values, positionals } = readArgs(args, options, [1, 1]);
   const cloud = oneOf<Cloud | 'all'>(positionals[0], [...clouds, 'all'], 'the cloud');
   const environment = oneOf<Environment>(values.env, environments, '--env');
   const destroys = back || values.destroy === true;

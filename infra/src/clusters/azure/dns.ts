@@ -3,6 +3,7 @@ import { Zone } from '@pulumi/azure-native/dns/zone.js';
 import { FederatedIdentityCredential } from '@pulumi/azure-native/managedidentity/federatedIdentityCredential.js';
 import { UserAssignedIdentity } from '@pulumi/azure-native/managedidentity/userAssignedIdentity.js';
 import { interpolate, type Output, type Resource } from '@pulumi/pulumi';
+import type { AzureConfig } from '../../config.ts';
 import { dnsEditors } from '../../spec.ts';
 import type { DnsZone } from '../types.ts';
 import { grant } from './roles.ts';
@@ -35,8 +36,13 @@ export function azureDns(scope: AzureScope, domain: string, cluster: ManagedClus
     nameServers: zone.nameServers,
     identity: identity.clientId,
     scope: interpolate`${site.config.subscriptionId}/${group.name}`,
+    config: group.name.apply((resourceGroup) => azureJson(site.config, resourceGroup)),
   };
 }
+
+/** Whose zones external-dns looks after. Who it is, its service account says. */
+const azureJson = ({ tenantId, subscriptionId }: AzureConfig, resourceGroup: string): string =>
+  JSON.stringify({ tenantId, subscriptionId, resourceGroup, useWorkloadIdentityExtension: true });
 
 export const issuerOf = (cluster: ManagedCluster): Output<string> =>
   cluster.oidcIssuerProfile.apply((profile) => profile?.issuerURL ?? '');

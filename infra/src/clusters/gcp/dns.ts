@@ -40,5 +40,5 @@ export function gcpDns(scope: GcpScope, domain: string, { network }: GcpNetwork)
       opts,
     );
   }
-  return { nameServers: zone.nameServers, identity: output(''), scope: output(project) };
+  return { nameServers: zone.nameServers, identity: output(''), scope: output(project), config: output('') };
 }

@@ -1,4 +1,4 @@
-import { clusterId, tariff } from '@drover/schemas';
+import { type ClusterId, clusterId, gpuCluster, tariff } from '@drover/schemas';
 import { z } from 'zod';
 
 /** What a deployment is read from: files that the other parts of the tree own. This reads what it needs of them. */
@@ -16,6 +16,7 @@ const common = {
   pools: z
     .looseObject({
       system: z.looseObject({ machine: z.string().optional(), nodes: z.int().default(2) }).prefault({}),
+      gpu: z.looseObject({}).optional(),
     })
     .prefault({}),
 };
@@ -44,6 +45,7 @@ export const fleetFile = z.looseObject({
       name: clusterId,
       cloud: z.enum(clouds),
       role: z.enum(['hub', 'leaf']),
+      gpu: z.looseObject({}).optional(),
       price: tariff.pick({ usdPerHour: true, source: true, asOf: true }).loose(),
     }),
   ),
@@ -60,7 +62,10 @@ const digest = z.looseObject({ digest: z.string() });
 /** The two files of digests in `argocd/environments/<environment>/`. */
 export const imageFiles = z.looseObject({
   router: z.looseObject({ image: z.looseObject({ ingress: digest, scheduler: digest, prices: digest }) }),
-  server: z.looseObject({ image: z.looseObject({ agent: digest, llama: digest }) }),
+  server: z.looseObject({
+    image: z.looseObject({ agent: digest, llama: digest }),
+    gpu: z.looseObject({ image: digest }),
+  }),
 });
 
 /** All that a plan rests on. */
@@ -75,8 +80,11 @@ export type Facts = {
   /** USD per hour of a node with the default machine, by cluster; as fleet.json quotes it. */
   readonly prices: ReadonlyMap<string, { readonly usdPerHour: number; readonly source: string }>;
   readonly root: { readonly repository: string; readonly revision: string };
-  readonly digests: Readonly<Record<'ingress' | 'scheduler' | 'prices' | 'agent' | 'llama', string>>;
-  /** Names in fleet.json, as `name cloud role`: they have to be those of the stack. */
+  /** Empty: not published yet. llama.cpp's for accelerators is there only where there are some. */
+  readonly digests: Readonly<
+    Record<'ingress' | 'scheduler' | 'prices' | 'agent' | 'llama', string> & { llamaGpu?: string }
+  >;
+  /** The clusters of fleet.json, in the words of `line`: they have to be those of the stack. */
   readonly fleet: readonly string[];
 };
 
@@ -108,11 +116,27 @@ export function factsOf(environment: Environment, { stack, fleet, root, images }
       prices: images.router.image.prices.digest,
       agent: images.server.image.agent.digest,
       llama: images.server.image.llama.digest,
+      ...(clusters.some(hasGpu) && { llamaGpu: images.server.gpu.image.digest }),
     },
     fleet: fleet.clusters.map(line),
   };
 }
 
-/** A cluster as fleet.json and the stack's configuration can be compared. */
-export const line = ({ name, cloud, role }: { name: string; cloud: string; role: string }): string =>
-  `${name} (${role} in ${cloud})`;
+/** Whether infra makes a pool of accelerated nodes. */
+export const hasGpu = ({ pools }: Cluster): boolean => pools.gpu !== undefined;
+
+/** What jobs can be sent to in a cluster: itself, and its accelerated nodes, which have a name of their own. */
+export const targetsIn = (cluster: Cluster): ClusterId[] => [
+  cluster.name,
+  ...(hasGpu(cluster) ? [gpuCluster(cluster.name)] : []),
+];
+
+type Named = { readonly name: string; readonly cloud: string; readonly role: string };
+
+/** A cluster as fleet.json (`gpu`) and the stack's configuration (`pools.gpu`) can be compared. */
+export const line = (
+  cluster: Named & { readonly gpu?: unknown; readonly pools?: { readonly gpu?: unknown } },
+): string => {
+  const { name, cloud, role, gpu, pools } = cluster;
+  return `${name} (${role} in ${cloud}${(gpu ?? pools?.gpu) === undefined ? '' : ', with GPUs'})`;
+};

@@ -1,4 +1,5 @@
-import type { Facts } from './facts.ts';
+import { gpuCluster } from '@drover/schemas';
+import { type Cluster, type Facts, hasGpu, targetsIn } from './facts.ts';
 import { names } from './names.ts';
 import { kubectl } from './tools.ts';
 import type { Paths, Resource, Source, Step } from './types.ts';
@@ -7,9 +8,12 @@ import type { Paths, Resource, Source, Step } from './types.ts';
 const hubRoles = ['admin', 'ingress', 'scheduler', 'operator', 'prices'] as const;
 const firstTenant = 'default';
 
+/** An nkey for the agents of each cluster, and one for those on its accelerated nodes. */
+const agentsOf = (cluster: Cluster): string[] => targetsIn(cluster).map((name) => `agent-${name}`);
+
 const nkeysOf = ({ clusters: all, leaves }: Facts): string[] => [
   ...hubRoles,
-  ...all.map(({ name }) => `agent-${name}`),
+  ...all.flatMap(agentsOf),
   ...leaves.map(({ name }) => `leaf-${name}`),
 ];
 
@@ -39,7 +43,9 @@ export const namespaces = ({ clusters: all }: Facts, paths: Paths): Step => ({
       '-k',
       'argocd/cluster',
     ]),
-    doneIf: kubectl(paths, name, ['get', 'namespace', names.namespace, names.nats, names.monitoring]),
+    doneIf: kubectl(paths, name, [
+      ...['get', 'namespace', names.namespace, names.nats, names.monitoring, names.externalDns],
+    ]),
   })),
 });
 
@@ -63,6 +69,12 @@ export function resourcesOf({ hub, leaves }: Facts): Resource[] {
     name,
     entries,
   });
+  const agentSecret = (cluster: Cluster, called: string, target: string): Resource =>
+    secret(cluster.name, names.namespace, called, { seed: seed(`agent-${target}`) });
+  const agentSecrets = (cluster: Cluster): Resource[] => [
+    agentSecret(cluster, names.agentKey, cluster.name),
+    ...(hasGpu(cluster) ? [agentSecret(cluster, names.agentGpuKey, gpuCluster(cluster.name))] : []),
+  ];
   const keysAt = (cluster: string, roles: readonly string[]): Resource => ({
     kind: 'ConfigMap',
     cluster,
@@ -78,9 +90,17 @@ export function resourcesOf({ hub, leaves }: Facts): Resource[] {
     ...(['admin', 'ingress', 'scheduler', 'prices'] as const).map((role) =>
       secret(hub.name, names.namespace, `drover-${role}-nkey`, { seed: seed(role) }),
     ),
-    secret(hub.name, names.namespace, names.agentKey, { seed: seed(`agent-${hub.name}`) }),
+    ...agentSecrets(hub),
     secret(hub.name, names.namespace, names.apiKeys, { 'api-keys.json': { file: 'keys/api-keys.json' } }),
-    keysAt(hub.name, [...hubRoles, `agent-${hub.name}`, ...leaves.map(({ name }) => `leaf-${name}`)]),
+    keysAt(hub.name, [...hubRoles, ...agentsOf(hub), ...leaves.map(({ name }) => `leaf-${name}`)]),
+    // No secret: who external-dns is, its service account says.
+    ...(hub.cloud === 'azure'
+      ? [
+          secret(hub.name, names.externalDns, names.azureConfig, {
+            'azure.json': { stackOutput: 'dnsConfig' },
+          }),
+        ]
+      : []),
     ...(leaves.length === 0
       ? []
       : [
@@ -88,12 +108,12 @@ export function resourcesOf({ hub, leaves }: Facts): Resource[] {
             auth: { htpasswdOf: 'keys/hub-prometheus', user: 'leaf' },
           }),
         ]),
-    ...leaves.flatMap(({ name }) => [
-      secret(name, names.namespace, names.agentKey, { seed: seed(`agent-${name}`) }),
-      secret(name, names.nats, names.leafKey, { seed: seed(`leaf-${name}`) }),
-      keysAt(name, [`agent-${name}`]),
-      secret(name, names.namespace, names.prometheus, password),
-      secret(name, names.monitoring, names.prometheus, password),
+    ...leaves.flatMap((leaf) => [
+      ...agentSecrets(leaf),
+      secret(leaf.name, names.nats, names.leafKey, { seed: seed(`leaf-${leaf.name}`) }),
+      keysAt(leaf.name, agentsOf(leaf)),
+      secret(leaf.name, names.namespace, names.prometheus, password),
+      secret(leaf.name, names.monitoring, names.prometheus, password),
     ]),
   ];
 }

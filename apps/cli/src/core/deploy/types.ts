@@ -13,7 +13,9 @@ export type Source =
   | { readonly publicKeyOf: string }
   /** `user:hash` of the password in this file, as nginx checks it. */
   | { readonly htpasswdOf: string; readonly user: string }
-  | { readonly text: string };
+  | { readonly text: string }
+  /** A text that the stack tells. */
+  | { readonly stackOutput: string };
 
 /** A Secret or ConfigMap as it shall be. */
 export type Resource = {

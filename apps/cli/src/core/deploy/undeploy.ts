@@ -1,4 +1,4 @@
-import type { Facts } from './facts.ts';
+import { type Facts, targetsIn } from './facts.ts';
 import { prerequisites } from './prerequisites.ts';
 import { argocd, atHub, kubectl, pulumi } from './tools.ts';
 import type { Action, Paths, Plan } from './types.ts';
@@ -31,7 +31,7 @@ export function undeployPlan(facts: Facts, paths: Paths): Plan {
           atHub(
             paths,
             hub.name,
-            clusters.map(({ name }) => ['drain', name, '--reason', 'undeploy', '--yes']),
+            clusters.flatMap(targetsIn).map((name) => ['drain', name, '--reason', 'undeploy', '--yes']),
           ),
         ],
       },

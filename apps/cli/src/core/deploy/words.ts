@@ -78,5 +78,6 @@ function sourceText(source: Source): string {
   if ('file' in source) return ` from ${source.file}`;
   if ('publicKeyOf' in source) return ` from the public half of ${source.publicKeyOf}`;
   if ('htpasswdOf' in source) return ` from the hash of ${source.htpasswdOf}`;
+  if ('stackOutput' in source) return ` from the stack's output ${source.stackOutput}`;
   return '';
 }
