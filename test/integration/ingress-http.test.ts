@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { after, before, beforeEach, test } from 'node:test';
+import { serveMetrics } from '@drover/runtime';
 import { streams } from '@drover/schemas';
 import { z } from 'zod';
 import { sign } from '../../apps/ingress/src/core/hmac.ts';
@@ -181,6 +182,32 @@ test('ready means that a cluster could serve, and the answer names what is missi
   assert.deepEqual((await readinessOf(await get('/readyz', {}))).clusters, ['aws-us-east-1']);
   edge.fleet.report('draining');
   await eventually(async () => (await get('/readyz', {})).status === 503);
+});
+
+test('the status on the port of metrics is told from memory, and asks nobody', async () => {
+  const server = await serveMetrics(edge.registry, {
+    host: '127.0.0.1',
+    port: 0,
+    ready: () => edge.server.ready(),
+    status: () => edge.server.status(),
+  });
+  const address = server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  const status = async () => {
+    const response = await fetch(`http://127.0.0.1:${address.port}/status`);
+    return z.looseObject({ status: z.string(), totals: z.unknown() }).parse(await response.json());
+  };
+  try {
+    edge.fleet.report('ready');
+    await eventually(async () => (await status()).status === 'ready');
+    const sent = edge.nats.nc.stats().outMsgs;
+    const { totals } = await status();
+    assert.deepEqual(totals, { clusters: 1, readyClusters: 1, slots: 1, busy: 0 });
+    assert.equal(edge.nats.nc.stats().outMsgs, sent);
+    assert.equal((await fetch(`${edge.url}/status`)).status, 404, 'it is not for clients');
+  } finally {
+    server.close();
+  }
 });
 
 test('a full queue refuses at once, with a time to come back, and takes requests again when there is room', async () => {

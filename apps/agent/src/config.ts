@@ -28,7 +28,8 @@ const common = {
   BENCHMARK: z.enum(['on', 'off']).default('on'),
 };
 
-const llamaShape = {
+/** Beside a llama.cpp; docs/configuration.md has every variable. */
+export const llamaShape = {
   ...common,
   /** What answers: the llama.cpp beside this agent, or a provider with OpenAI's interface. */
   LLM_BACKEND: z.literal('llama', 'use llama or openai').default('llama'),
@@ -48,7 +49,8 @@ const llamaShape = {
 const usd = z.coerce.number().min(0);
 const perMinute = z.coerce.number().positive();
 
-const providerShape = {
+/** In front of a provider. */
+export const providerShape = {
   ...common,
   LLM_BACKEND: z.literal('openai'),
   /** Where the provider's `/chat/completions` is, without that; mostly ends in `/v1`. */

@@ -22,31 +22,48 @@ export type Command = {
   /** What may follow the name. */
   readonly usage: string;
   readonly summary: string;
+  readonly options: Options;
+  /** Reads what follows the name, and does nothing with it. @throws CliError `usage` */
+  read(args: readonly string[]): Given<Options>;
   run(args: readonly string[], context: Context): Promise<void>;
 };
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 
+/** What was given after a command's name. */
+export type Given<O extends Options> = ReturnType<typeof parse<O>>;
+
 /**
- * Reads a command's arguments.
- * @param positionals the least and the most of them   @throws CliError `usage`
+ * A command whose arguments are data, so that a command line can be read without being carried out.
+ * @param spec.positionals the least and the most of them; none where absent
  */
-export function readArgs<const O extends Options>(
+export function command<const O extends Options>(
+  spec: Pick<Command, 'name' | 'usage' | 'summary'> & {
+    readonly options: O;
+    readonly positionals?: readonly [least: number, most: number];
+    run(given: Given<O>, context: Context): Promise<void>;
+  },
+): Command {
+  const { name, usage, summary, options } = spec;
+  const read = (args: readonly string[]) => readArgs(args, options, spec.positionals);
+  return { name, usage, summary, options, read, run: async (args, context) => spec.run(read(args), context) };
+}
+
+function readArgs<const O extends Options>(
   args: readonly string[],
   options: O,
-  positionals: readonly [least: number, most: number] = [0, 0],
-) {
-  let read: ReturnType<typeof parse<O>>;
+  [least, most]: readonly [least: number, most: number] = [0, 0],
+): Given<O> {
+  let given: Given<O>;
   try {
-    read = parse(args, options);
+    given = parse(args, options);
   } catch (error) {
     throw new CliError('usage', error instanceof Error ? error.message : String(error));
   }
-  const [least, most] = positionals;
-  if (read.positionals.length < least) throw new CliError('usage', 'something is missing');
-  if (read.positionals.length > most)
-    throw new CliError('usage', `what is "${read.positionals[most] ?? ''}" for?`);
-  return read;
+  if (given.positionals.length < least) throw new CliError('usage', 'something is missing');
+  if (given.positionals.length > most)
+    throw new CliError('usage', `what is "${given.positionals[most] ?? ''}" for?`);
+  return given;
 }
 
 const parse = <const O extends Options>(args: readonly string[], options: O) =>

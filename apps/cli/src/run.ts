@@ -35,9 +35,7 @@ async function dispatch(args: readonly string[], context: Context): Promise<numb
     context.io.out(overview());
     return args.length === 0 ? exitCodes.usage : exitCodes.ok;
   }
-  const command = find(args);
-  if (command === undefined) throw new CliError('usage', `no command is called "${args.join(' ')}"`);
-  const rest = args.slice(command.name.split(' ').length);
+  const { command, rest } = find(args);
   if (rest.includes('--help') || rest.includes('-h')) {
     context.io.out(`${command.summary}\n\n  drover ${command.name} ${command.usage}`);
     return exitCodes.ok;
@@ -51,8 +49,18 @@ async function dispatch(args: readonly string[], context: Context): Promise<numb
   return exitCodes.ok;
 }
 
-const find = (args: readonly string[]): Command | undefined =>
-  commands.find(({ name }) => name.split(' ').every((word, n) => args[n] === word));
+/** Reads a command line as `run` would, and does nothing. @throws CliError `usage` */
+export function readCommandLine(args: readonly string[]): void {
+  const { command, rest } = find(args);
+  command.read(rest);
+}
+
+/** @throws CliError `usage` when no command is called so */
+function find(args: readonly string[]): { command: Command; rest: readonly string[] } {
+  const command = commands.find(({ name }) => name.split(' ').every((word, n) => args[n] === word));
+  if (command === undefined) throw new CliError('usage', `no command is called "${args.join(' ')}"`);
+  return { command, rest: args.slice(command.name.split(' ').length) };
+}
 
 function overview(): string {
   const width = Math.max(...commands.map(({ name }) => name.length));

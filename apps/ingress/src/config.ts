@@ -1,7 +1,8 @@
 import { commonEnv, durationMs, port, readEnv } from '@drover/runtime';
 import { z } from 'zod';
 
-const shape = {
+/** docs/configuration.md has every variable. */
+export const ingressShape = {
   ...commonEnv,
   HTTP_HOST: z.string().default('127.0.0.1'),
   HTTP_PORT: port.default(8080),
@@ -24,6 +25,6 @@ const shape = {
   STOP_GRACE_MS: durationMs.default(10_000),
 };
 
-export type Config = Readonly<z.infer<z.ZodObject<typeof shape>>>;
+export type Config = Readonly<z.infer<z.ZodObject<typeof ingressShape>>>;
 
-export const readConfig = (env: NodeJS.ProcessEnv): Config => readEnv(shape, env);
+export const readConfig = (env: NodeJS.ProcessEnv): Config => readEnv(ingressShape, env);

@@ -22,6 +22,7 @@ const metrics = await serveMetrics(registry, {
   host: config.METRICS_HOST,
   port: config.METRICS_PORT,
   ready: () => server?.ready() ?? { ok: false, detail: 'nats is not connected' },
+  status: () => server?.status() ?? { status: 'not ready', missing: ['a connection to NATS'] },
 });
 let nats: Nats | undefined;
 runUntilSignal(log, async () => {

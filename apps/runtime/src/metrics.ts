@@ -17,12 +17,13 @@ export const secondsBuckets = [
 export type Probe = () => { ok: boolean; detail?: string };
 
 /**
- * Serves `/metrics`, `/livez` and `/readyz` on a port of its own. `ready` is asked per request and must be cheap.
+ * Serves `/metrics`, `/livez` and `/readyz` on a port of its own, and `/status` as JSON where there is one. `ready` and
+ * `status` are asked per request and must be cheap.
  * @throws when the port is in use
  */
 export async function serveMetrics(
   registry: Registry,
-  options: { host: string; port: number; ready: Probe },
+  options: { host: string; port: number; ready: Probe; status?: () => object },
 ): Promise<Server> {
   const server = createServer(async (request, response) => {
     const path = (request.url ?? '').split('?', 1)[0];
@@ -33,6 +34,8 @@ export async function serveMetrics(
     } else if (path === '/readyz') {
       const { ok, detail } = options.ready();
       response.writeHead(ok ? 200 : 503).end(`${detail ?? (ok ? 'ok' : 'not ready')}\n`);
+    } else if (path === '/status' && options.status) {
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(options.status()));
     } else {
       response.writeHead(404).end();
     }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { buckets, parseValue } from '@drover/schemas';
 import type { z } from 'zod';
-import { type Command, confirm, readArgs } from '../command.ts';
+import { type Command, command, confirm } from '../command.ts';
 import { changeLines, difference } from '../core/difference.ts';
 import { CliError } from '../errors.ts';
 import { putKey, readKeys, revisionOf } from '../nats/keys.ts';
@@ -18,32 +18,30 @@ export type Applied<T> = {
 };
 
 /** A command that puts a file in force, after showing what changes. */
-export const applyCommand = <T>({ name, summary, key, schema, question, whenNew }: Applied<T>): Command => ({
-  name,
-  usage: '<file.json> [--dry-run] [--yes] [--json]',
-  summary,
-  run: async (args, { io, connect, by }) => {
-    const { values, positionals } = readArgs(
-      args,
-      { json: { type: 'boolean' }, yes: { type: 'boolean' }, 'dry-run': { type: 'boolean' } },
-      [1, 1],
-    );
-    const { value, text } = readSetting(positionals[0] ?? '', schema);
-    const nats = await connect();
-    const bucket = buckets.policy.name;
-    const revision = await revisionOf(nats, bucket, key);
-    const [before] = await readKeys(nats, bucket, key, schema);
-    const changes = difference(before?.value, value);
-    const lines = before || !whenNew ? changeLines(changes) : whenNew(value);
-    if (!values.json) for (const line of lines) io.out(line);
-    if (!values.json && changes.length === 0) io.out('Nothing changes.');
-    const write = changes.length > 0 && values['dry-run'] !== true;
-    if (write) await confirm(io, question(value), values.yes);
-    const written = write ? await putKey(nats, bucket, key, text, { revision, by }) : revision;
-    if (values.json) io.out(JSON.stringify({ changes, applied: write, revision: written }));
-    else if (write) io.out(`In force as revision ${written}.`);
-  },
-});
+export const applyCommand = <T>({ name, summary, key, schema, question, whenNew }: Applied<T>): Command =>
+  command({
+    name,
+    usage: '<file.json> [--dry-run] [--yes] [--json]',
+    summary,
+    options: { json: { type: 'boolean' }, yes: { type: 'boolean' }, 'dry-run': { type: 'boolean' } },
+    positionals: [1, 1],
+    run: async ({ values, positionals }, { io, connect, by }) => {
+      const { value, text } = readSetting(positionals[0] ?? '', schema);
+      const nats = await connect();
+      const bucket = buckets.policy.name;
+      const revision = await revisionOf(nats, bucket, key);
+      const [before] = await readKeys(nats, bucket, key, schema);
+      const changes = difference(before?.value, value);
+      const lines = before || !whenNew ? changeLines(changes) : whenNew(value);
+      if (!values.json) for (const line of lines) io.out(line);
+      if (!values.json && changes.length === 0) io.out('Nothing changes.');
+      const write = changes.length > 0 && values['dry-run'] !== true;
+      if (write) await confirm(io, question(value), values.yes);
+      const written = write ? await putKey(nats, bucket, key, text, { revision, by }) : revision;
+      if (values.json) io.out(JSON.stringify({ changes, applied: write, revision: written }));
+      else if (write) io.out(`In force as revision ${written}.`);
+    },
+  });
 
 /** @throws CliError `invalid_file` that names every field at fault */
 function readSetting<T>(file: string, schema: z.ZodType<T>): { value: T; text: unknown } {

@@ -1,19 +1,19 @@
-import { type Command, readArgs, readNumber } from '../command.ts';
+import { command, readNumber } from '../command.ts';
 import { table } from '../core/table.ts';
 import { moment } from '../core/words.ts';
 import { listDeadLetters } from '../nats/dead-letters.ts';
 
 /** Dead letters, the newest last. */
-export const deadList: Command = {
+export const deadList = command({
   name: 'dead list',
   usage: '[--reason <reason>] [--limit <n>] [--json]',
   summary: 'what could not be processed, with the reason',
-  run: async (args, { io, connect }) => {
-    const { values } = readArgs(args, {
-      json: { type: 'boolean' },
-      reason: { type: 'string' },
-      limit: { type: 'string', default: '100' },
-    });
+  options: {
+    json: { type: 'boolean' },
+    reason: { type: 'string' },
+    limit: { type: 'string', default: '100' },
+  },
+  run: async ({ values }, { io, connect }) => {
     const limit = readNumber('--limit', values.limit, 1);
     const all = await listDeadLetters(await connect(), values.reason);
     const shown = all.slice(-limit);
@@ -38,4 +38,4 @@ export const deadList: Command = {
         ),
       );
   },
-};
+});

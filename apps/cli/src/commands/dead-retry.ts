@@ -1,6 +1,6 @@
 import type { Nats } from '@drover/runtime';
 import type { Request } from '@drover/schemas';
-import { type Command, confirm, readArgs, readNumber } from '../command.ts';
+import { command, confirm, readNumber } from '../command.ts';
 import { requestIn, retried } from '../core/retry.ts';
 import { CliError } from '../errors.ts';
 import { listDeadLetters, type OpenedLetter, openDeadLetter, resubmit } from '../nats/dead-letters.ts';
@@ -10,23 +10,20 @@ const requestsMax = 1_000;
 type Retry = { readonly opened: OpenedLetter; readonly request: Request };
 
 /** Submits dead letters again, each under a new id, because the old one has its outcome. */
-export const deadRetry: Command = {
+export const deadRetry = command({
   name: 'dead retry',
   usage: '<request>… | --all [--reason <reason>]  [--seq <n>] [--within-s <seconds>] [--yes] [--json]',
   summary: 'submits dead letters again under new ids, and deletes them once they are stored',
-  run: async (args, { io, connect }) => {
-    const { values, positionals } = readArgs(
-      args,
-      {
-        json: { type: 'boolean' },
-        yes: { type: 'boolean' },
-        all: { type: 'boolean' },
-        reason: { type: 'string' },
-        seq: { type: 'string' },
-        'within-s': { type: 'string' },
-      },
-      [0, requestsMax],
-    );
+  options: {
+    json: { type: 'boolean' },
+    yes: { type: 'boolean' },
+    all: { type: 'boolean' },
+    reason: { type: 'string' },
+    seq: { type: 'string' },
+    'within-s': { type: 'string' },
+  },
+  positionals: [0, requestsMax],
+  run: async ({ values, positionals }, { io, connect }) => {
     if ((values.all === true) === positionals.length > 0)
       throw new CliError('usage', 'name requests, or say --all');
     if (values.seq !== undefined && positionals.length !== 1)
@@ -51,7 +48,7 @@ export const deadRetry: Command = {
     if (values.json) io.out(JSON.stringify(done));
     else if (done.length === 0) io.out('There is no dead letter to retry.');
   },
-};
+});
 
 /** Those that can be retried; the others stay, and `dead list` shows them. */
 async function openAll(nats: Nats, reason: string | undefined): Promise<OpenedLetter[]> {

@@ -1,22 +1,19 @@
 import { EventLog, type Nats } from '@drover/runtime';
 import { type AttemptRecord, attemptsOf } from '@drover/schemas';
-import { type Command, readArgs, readNumber } from '../command.ts';
+import { command, readNumber } from '../command.ts';
 import { attemptsTable } from '../core/attempts.ts';
 import type { DeadLetter } from '../core/dead-letter.ts';
 import { moment } from '../core/words.ts';
 import { openDeadLetter } from '../nats/dead-letters.ts';
 
 /** One dead letter with every attempt. The prompt only when it is asked for. */
-export const deadShow: Command = {
+export const deadShow = command({
   name: 'dead show',
   usage: '<request> [--seq <n>] [--body] [--json]',
   summary: 'one dead letter, with the reason of every attempt; --body shows the prompt too',
-  run: async (args, { io, connect }) => {
-    const { values, positionals } = readArgs(
-      args,
-      { json: { type: 'boolean' }, body: { type: 'boolean' }, seq: { type: 'string' } },
-      [1, 1],
-    );
+  options: { json: { type: 'boolean' }, body: { type: 'boolean' }, seq: { type: 'string' } },
+  positionals: [1, 1],
+  run: async ({ values, positionals }, { io, connect }) => {
     const seq = values.seq === undefined ? undefined : readNumber('--seq', values.seq, 1);
     const nats = await connect();
     const { letter, data } = await openDeadLetter(nats, positionals[0] ?? '', seq);
@@ -38,7 +35,7 @@ export const deadShow: Command = {
       ].join('\n'),
     );
   },
-};
+});
 
 /** What the letter says; of a letter without attempts, what the events of the last day say. */
 async function attemptsAt(nats: Nats, letter: DeadLetter): Promise<readonly AttemptRecord[]> {

@@ -1,4 +1,4 @@
-import { type Command, readArgs, readNumber } from '../command.ts';
+import { command, readNumber } from '../command.ts';
 import { pageOf } from '../core/experiment/page.ts';
 import { reportOf } from '../core/experiment/report.ts';
 import { readObservations } from '../nats/observations.ts';
@@ -6,12 +6,12 @@ import { readObservations } from '../nats/observations.ts';
 const hourMs = 3_600_000;
 
 /** What experiments, variants and shadow policies have shown. */
-export const experimentReport: Command = {
+export const experimentReport = command({
   name: 'experiment report',
   usage: '[--hours <n>] [--json]',
   summary: 'what policies in turns, variants of models and shadow policies have shown in the last 24 hours',
-  run: async (args, { io, connect }) => {
-    const { values } = readArgs(args, { json: { type: 'boolean' }, hours: { type: 'string' } });
+  options: { json: { type: 'boolean' }, hours: { type: 'string' } },
+  run: async ({ values }, { io, connect }) => {
     const hours = readNumber('--hours', values.hours ?? '24');
     const observations = await readObservations(await connect(), Date.now() - hours * hourMs);
     const report = reportOf(observations.all(), observations.looks);
@@ -19,4 +19,4 @@ export const experimentReport: Command = {
     io.out(values.json ? JSON.stringify({ ...report, unreadable }) : pageOf(report));
     if (unreadable > 0 && !values.json) io.note(`${unreadable} records could not be read and are left out`);
   },
-};
+});

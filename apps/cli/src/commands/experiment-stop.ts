@@ -1,15 +1,15 @@
 import { buckets, experiment, policyKeys } from '@drover/schemas';
-import { type Command, confirm, readArgs } from '../command.ts';
+import { command, confirm } from '../command.ts';
 import { CliError } from '../errors.ts';
 import { deleteKey, readKeys } from '../nats/keys.ts';
 
 /** Ends the experiment: the active policy is in force again, and no shadow is asked. What was recorded stays. */
-export const experimentStop: Command = {
+export const experimentStop = command({
   name: 'experiment stop',
   usage: '[--yes] [--json]',
   summary: 'ends the experiment; the active policy is in force again',
-  run: async (args, { io, connect }) => {
-    const { values } = readArgs(args, { json: { type: 'boolean' }, yes: { type: 'boolean' } });
+  options: { json: { type: 'boolean' }, yes: { type: 'boolean' } },
+  run: async ({ values }, { io, connect }) => {
     const nats = await connect();
     const bucket = buckets.policy.name;
     const [running] = await readKeys(nats, bucket, policyKeys.experiment, experiment);
@@ -19,4 +19,4 @@ export const experimentStop: Command = {
     await deleteKey(nats, bucket, running.key, running.revision);
     io.out(values.json ? JSON.stringify({ stopped: name }) : `Experiment ${name} is over.`);
   },
-};
+});

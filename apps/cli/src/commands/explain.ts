@@ -8,17 +8,18 @@ import {
   streams,
   subjects,
 } from '@drover/schemas';
-import { type Command, readArgs } from '../command.ts';
+import { command } from '../command.ts';
 import { attemptsTable, outcomeLine } from '../core/attempts.ts';
 import { CliError } from '../errors.ts';
 
 /** Every decision about a request, what came of it, and how it ended. */
-export const explain: Command = {
+export const explain = command({
   name: 'explain',
   usage: '<request> [--json]',
   summary: 'why a request went where it went, and what became of it',
-  run: async (args, { io, connect }) => {
-    const { values, positionals } = readArgs(args, { json: { type: 'boolean' } }, [1, 1]);
+  options: { json: { type: 'boolean' } },
+  positionals: [1, 1],
+  run: async ({ values, positionals }, { io, connect }) => {
     const id = requestId.safeParse(positionals[0]);
     if (!id.success) throw new CliError('usage', `"${positionals[0]}" is no request id`);
     const nats = await connect();
@@ -43,4 +44,4 @@ export const explain: Command = {
     if (attempts.length > 0) io.out(attemptsTable(attempts));
     io.out(outcomeLine(events));
   },
-};
+});

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Nats } from '@drover/runtime';
 import type { ClusterId } from '@drover/schemas';
-import { type Command, type Context, confirm, readArgs, readNumber } from '../command.ts';
+import { type Command, type Context, command, confirm, readNumber } from '../command.ts';
 import { projectRoot } from '../config.ts';
 import type { ClusterStatus } from '../core/fleet.ts';
 import { duration, usd } from '../core/words.ts';
@@ -15,72 +15,68 @@ import { readOverview } from '../nats/overview.ts';
 const lookEveryMs = 1_000;
 
 /** Sends a cluster to sleep: no new work, then no work, then no node, and none is woken until it is resumed. */
-export const pauseCommand = (worldOf: WorldOf = realWorld, root = projectRoot): Command => ({
-  name: 'pause',
-  usage:
-    '<cluster> [--env <dev|staging|prod>] [--reason <text>] [--no-wait] [--timeout-s <seconds>] [--yes] [--json]',
-  summary: 'drains a cluster and lets its nodes go (with --env the system nodes too); says what that saves',
-  run: async (args, context) => {
-    const { io, connect, by } = context;
-    const { values, positionals } = readArgs(
-      args,
-      {
-        json: { type: 'boolean' },
-        env: { type: 'string' },
-        yes: { type: 'boolean' },
-        reason: { type: 'string', default: 'paused' },
-        'no-wait': { type: 'boolean' },
-        'timeout-s': { type: 'string', default: '1200' },
-      },
-      [1, 1],
-    );
-    const timeoutMs = readNumber('--timeout-s', values['timeout-s'], 0) * 1_000;
-    if (values.env !== undefined && values['no-wait'])
-      throw new CliError('usage', 'system nodes go last: --env and --no-wait do not go together');
-    const nats = await connect();
-    const cluster = await existingCluster(nats, positionals[0] ?? '');
-    const systemNodes = await prepared(context, cluster, values, true, { worldOf, root });
-    const before = await statusOf(nats, cluster);
-    const saved = savingOf(before);
-    await confirm(
-      io,
-      `Let ${cluster} finish what it has and take all its nodes away (${saved.text})?`,
-      values.yes,
-    );
-    await closeCluster(nats, cluster, { reason: values.reason, by, paused: true });
-    const note = values.json ? () => {} : io.note;
-    note(`${cluster} gets nothing new.`);
-    const startedMs = performance.now();
-    const atZero = values['no-wait'] ? false : await wentToZero(nats, cluster, timeoutMs, { ...io, note });
-    if (atZero) await systemNodes?.run();
-    const result = { cluster, paused: true, atZero, nodesBefore: before.readyAgents, ...saved.json };
-    if (values.json) io.out(JSON.stringify(result));
-    else if (!atZero) io.out(`${cluster} is closed; its nodes go when nothing runs there. ${saved.text}`);
-    else io.out(`${cluster} is at zero after ${duration(performance.now() - startedMs)}: ${saved.text}.`);
-  },
-});
+export const pauseCommand = (worldOf: WorldOf = realWorld, root = projectRoot): Command =>
+  command({
+    name: 'pause',
+    usage:
+      '<cluster> [--env <dev|staging|prod>] [--reason <text>] [--no-wait] [--timeout-s <seconds>] [--yes] [--json]',
+    summary: 'drains a cluster and lets its nodes go (with --env the system nodes too); says what that saves',
+    options: {
+      json: { type: 'boolean' },
+      env: { type: 'string' },
+      yes: { type: 'boolean' },
+      reason: { type: 'string', default: 'paused' },
+      'no-wait': { type: 'boolean' },
+      'timeout-s': { type: 'string', default: '1200' },
+    },
+    positionals: [1, 1],
+    run: async ({ values, positionals }, context) => {
+      const { io, connect, by } = context;
+      const timeoutMs = readNumber('--timeout-s', values['timeout-s'], 0) * 1_000;
+      if (values.env !== undefined && values['no-wait'])
+        throw new CliError('usage', 'system nodes go last: --env and --no-wait do not go together');
+      const nats = await connect();
+      const cluster = await existingCluster(nats, positionals[0] ?? '');
+      const systemNodes = await prepared(context, cluster, values, true, { worldOf, root });
+      const before = await statusOf(nats, cluster);
+      const saved = savingOf(before);
+      await confirm(
+        io,
+        `Let ${cluster} finish what it has and take all its nodes away (${saved.text})?`,
+        values.yes,
+      );
+      await closeCluster(nats, cluster, { reason: values.reason, by, paused: true });
+      const note = values.json ? () => {} : io.note;
+      note(`${cluster} gets nothing new.`);
+      const startedMs = performance.now();
+      const atZero = values['no-wait'] ? false : await wentToZero(nats, cluster, timeoutMs, { ...io, note });
+      if (atZero) await systemNodes?.run();
+      const result = { cluster, paused: true, atZero, nodesBefore: before.readyAgents, ...saved.json };
+      if (values.json) io.out(JSON.stringify(result));
+      else if (!atZero) io.out(`${cluster} is closed; its nodes go when nothing runs there. ${saved.text}`);
+      else io.out(`${cluster} is at zero after ${duration(performance.now() - startedMs)}: ${saved.text}.`);
+    },
+  });
 
 /** Opens a cluster that sleeps. Its first node comes with the first request that it is the cheapest for. */
-export const resumeCommand = (worldOf: WorldOf = realWorld, root = projectRoot): Command => ({
-  name: 'resume',
-  usage: '<cluster> [--env <dev|staging|prod>] [--yes] [--json]',
-  summary: 'opens a paused cluster again; the next request that wants it wakes it',
-  run: async (args, context) => {
-    const { io, connect } = context;
-    const { values, positionals } = readArgs(
-      args,
-      { json: { type: 'boolean' }, yes: { type: 'boolean' }, env: { type: 'string' } },
-      [1, 1],
-    );
-    const nats = await connect();
-    const cluster = await existingCluster(nats, positionals[0] ?? '');
-    // Work for a cluster without the nodes that its own parts run on would wait in vain.
-    await (await prepared(context, cluster, values, false, { worldOf, root }))?.run();
-    const changed = await openCluster(nats, cluster);
-    if (values.json) io.out(JSON.stringify({ cluster, paused: false, changed }));
-    else io.out(changed ? `${cluster} is open; it wakes when it is wanted.` : `${cluster} was not paused.`);
-  },
-});
+export const resumeCommand = (worldOf: WorldOf = realWorld, root = projectRoot): Command =>
+  command({
+    name: 'resume',
+    usage: '<cluster> [--env <dev|staging|prod>] [--yes] [--json]',
+    summary: 'opens a paused cluster again; the next request that wants it wakes it',
+    options: { json: { type: 'boolean' }, yes: { type: 'boolean' }, env: { type: 'string' } },
+    positionals: [1, 1],
+    run: async ({ values, positionals }, context) => {
+      const { io, connect } = context;
+      const nats = await connect();
+      const cluster = await existingCluster(nats, positionals[0] ?? '');
+      // Work for a cluster without the nodes that its own parts run on would wait in vain.
+      await (await prepared(context, cluster, values, false, { worldOf, root }))?.run();
+      const changed = await openCluster(nats, cluster);
+      if (values.json) io.out(JSON.stringify({ cluster, paused: false, changed }));
+      else io.out(changed ? `${cluster} is open; it wakes when it is wanted.` : `${cluster} was not paused.`);
+    },
+  });
 
 /** What is to be done with system nodes; undefined when no environment was named. */
 const prepared = async (

@@ -1,5 +1,5 @@
 import { buckets, parseValue, type Tariff, tariff } from '@drover/schemas';
-import { type Command, readArgs, readNumber, readSpan } from '../command.ts';
+import { command, readNumber, readSpan } from '../command.ts';
 import { usd } from '../core/words.ts';
 import { CliError } from '../errors.ts';
 import { existingCluster } from '../nats/clusters.ts';
@@ -9,24 +9,21 @@ import { putKey, readKeys, revisionOf } from '../nats/keys.ts';
  * Sets what a node of a cluster costs. What is not named stays as it was, but for the lifetime: without one the price holds
  * for good. Feeders of prices leave it alone until it lapses (docs/costs.md).
  */
-export const priceSet: Command = {
+export const priceSet = command({
   name: 'price set',
   usage:
     '<cluster> --usd-per-hour <n> [--for 90s|15m|24h|7d] [--market spot|on-demand] [--overhead-factor <n>] [--source <text>] [--json]',
   summary: 'what a node of a cluster costs; counts from the next decision on',
-  run: async (args, { io, connect, by }) => {
-    const { values, positionals } = readArgs(
-      args,
-      {
-        json: { type: 'boolean' },
-        'usd-per-hour': { type: 'string' },
-        for: { type: 'string' },
-        market: { type: 'string' },
-        'overhead-factor': { type: 'string' },
-        source: { type: 'string' },
-      },
-      [1, 1],
-    );
+  options: {
+    json: { type: 'boolean' },
+    'usd-per-hour': { type: 'string' },
+    for: { type: 'string' },
+    market: { type: 'string' },
+    'overhead-factor': { type: 'string' },
+    source: { type: 'string' },
+  },
+  positionals: [1, 1],
+  run: async ({ values, positionals }, { io, connect, by }) => {
     const price = values['usd-per-hour'];
     if (price === undefined) throw new CliError('usage', '--usd-per-hour is missing');
     const usdPerHour = readNumber('--usd-per-hour', price);
@@ -55,4 +52,4 @@ export const priceSet: Command = {
         `${cluster}: ${before ? `${usd(before.value.usdPerHour)}/h → ` : ''}${usd(usdPerHour)}/h (${parsed.value.market})`,
       );
   },
-};
+});

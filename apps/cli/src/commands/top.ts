@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Nats } from '@drover/runtime';
-import { type Command, type Context, readArgs } from '../command.ts';
+import { type Context, command } from '../command.ts';
 import type { Overview } from '../core/overview.ts';
 import { fitted, painted } from '../core/paint.ts';
 import { screen } from '../core/screen.ts';
@@ -16,12 +16,12 @@ const clearLine = '\u001b[K';
 const clearBelow = '\u001b[J';
 
 /** The same as `status`, every second until Ctrl-C. With `--json`, one line each second. */
-export const top: Command = {
+export const top = command({
   name: 'top',
   usage: '[--once] [--json]',
   summary: 'the same, live; Ctrl-C leaves',
-  run: async (args, { io, connect }) => {
-    const { values } = readArgs(args, { once: { type: 'boolean' }, json: { type: 'boolean' } });
+  options: { once: { type: 'boolean' }, json: { type: 'boolean' } },
+  run: async ({ values }, { io, connect }) => {
     const draws = !values.json && !values.once;
     if (draws && !io.interactive)
       throw new CliError('usage', 'there is no terminal to draw on: say --once or --json');
@@ -40,7 +40,7 @@ export const top: Command = {
       if (draws) io.out(leave);
     }
   },
-};
+});
 
 /** @param io where a person watches: a hub that restarts is back in seconds, and they want to see that */
 async function look(nats: Nats, io: Context['io'] | undefined): Promise<Overview | undefined> {

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Command, type Context, readArgs, readNumber } from '../command.ts';
+import { type Context, command, readNumber } from '../command.ts';
 import { projectRoot } from '../config.ts';
 import { CliError } from '../errors.ts';
 import { type RunInfo, whoRuns } from '../local.ts';
@@ -11,17 +11,17 @@ const lookEveryMs = 500;
 const starter = join(projectRoot, 'infra/local/start.mjs');
 
 /** The whole of Drover on this machine, as `npm start` has it. */
-export const up: Command = {
+export const up = command({
   name: 'up',
   usage: '[--no-autoscale] [--detach] [--timeout-s <seconds>] [--json]',
   summary: 'starts Drover on this machine; --detach leaves it running',
-  run: async (args, context) => {
-    const { values } = readArgs(args, {
-      json: { type: 'boolean' },
-      detach: { type: 'boolean' },
-      'no-autoscale': { type: 'boolean' },
-      'timeout-s': { type: 'string', default: '600' },
-    });
+  options: {
+    json: { type: 'boolean' },
+    detach: { type: 'boolean' },
+    'no-autoscale': { type: 'boolean' },
+    'timeout-s': { type: 'string', default: '600' },
+  },
+  run: async ({ values }, context) => {
     const { io, stateDir } = context;
     const running = await whoRuns(stateDir);
     if (running)
@@ -52,18 +52,18 @@ export const up: Command = {
     if ((await ended) !== 0 && !io.leaving.aborted)
       throw new CliError('failed', 'it ended; what it said is above');
   },
-};
+});
 
 /** Stops what `drover up --detach` (or `npm start`) has started. */
-export const down: Command = {
+export const down = command({
   name: 'down',
   usage: '[--timeout-s <seconds>] [--json]',
   summary: 'stops Drover on this machine, after what it runs',
-  run: async (args, { io, stateDir }) => {
-    const { values } = readArgs(args, {
-      json: { type: 'boolean' },
-      'timeout-s': { type: 'string', default: '60' },
-    });
+  options: {
+    json: { type: 'boolean' },
+    'timeout-s': { type: 'string', default: '60' },
+  },
+  run: async ({ values }, { io, stateDir }) => {
     const giveUpMs = performance.now() + readNumber('--timeout-s', values['timeout-s'], 1) * 1_000;
     const running = await whoRuns(stateDir);
     if (running) process.kill(running.pid, 'SIGTERM');
@@ -74,7 +74,7 @@ export const down: Command = {
     if (values.json) io.out(JSON.stringify({ stopped: running !== undefined }));
     else io.out(running ? 'Drover is stopped.' : 'Drover does not run here.');
   },
-};
+});
 
 const startHere = (env: NodeJS.ProcessEnv, quietOut: boolean): ChildProcess =>
   spawn(process.execPath, [starter], {

@@ -1,7 +1,7 @@
 import { parseValue } from '@drover/schemas';
 import { z } from 'zod';
 import { kubectl, pulumi, withRegistries } from '../core/deploy/tools.ts';
-import type { Action, Command, Paths, Resource } from '../core/deploy/types.ts';
+import type { Action, Command, Paths, Resource, Source } from '../core/deploy/types.ts';
 import { commandText } from '../core/deploy/words.ts';
 import { CliError } from '../errors.ts';
 import { lastLine } from './check.ts';
@@ -102,7 +102,7 @@ export class Performer {
   async #resolved(command: Command): Promise<Command | undefined> {
     const [program, ...args] = command.argv;
     if (!args.some((arg) => arg.includes('<registry'))) return command;
-    this.#registries ??= this.#output('registries');
+    this.#registries ??= this.#output('registries', texts);
     const registries = await this.#registries.catch(() => ({}));
     const known = args.map((arg) => withRegistries(arg, registries));
     return known.some((arg) => arg.includes('<registry'))
@@ -126,9 +126,9 @@ export class Performer {
     return ran;
   }
 
-  async #output(name: string): Promise<Record<string, string>> {
+  async #output<T>(name: string, schema: z.ZodType<T>): Promise<T> {
     const command = pulumi(this.#stack, ['stack', 'output', name, '--json']);
-    return json(texts, (await this.#must(command)).stdout, name);
+    return json(schema, (await this.#must(command)).stdout, name);
   }
 
   /** Files with their content: one per cluster, and one of the hub whose namespace is Argo CD's. */
@@ -142,9 +142,18 @@ export class Performer {
     return [...files, ['argocd.kubeconfig', inArgocd(all[action.hub] ?? '')]];
   }
 
+  /** With what the stack tells in the place of its outputs' names. */
+  async #told(wanted: Resource): Promise<Resource> {
+    const entries = Object.entries(wanted.entries).map(async ([key, source]): Promise<[string, Source]> => {
+      if (!('stackOutput' in source)) return [key, source];
+      return [key, { text: await this.#output(source.stackOutput, z.string().min(1)) }];
+    });
+    return { ...wanted, entries: Object.fromEntries(await Promise.all(entries)) };
+  }
+
   async #dataOf(wanted: Resource): Promise<Record<string, string> | undefined> {
     try {
-      return asData(wanted.kind, valuesOf(wanted, this.#world));
+      return asData(wanted.kind, valuesOf(await this.#told(wanted), this.#world));
     } catch {
       return undefined;
     }
@@ -165,7 +174,10 @@ export class Performer {
 
   async #apply(wanted: Resource, data: Readonly<Record<string, string>> | undefined): Promise<void> {
     if (data === undefined)
-      throw new CliError('failed', `${wanted.name} cannot be made: run the step "keys" first`);
+      throw new CliError(
+        'failed',
+        `${wanted.name} cannot be made: run the steps "clusters" and "keys" first`,
+      );
     // By the server: the client would keep a copy of every value in an annotation.
     const args = ['apply', '--server-side', '--field-manager=drover', '--force-conflicts', '-f', '-'];
     await this.#must(kubectl(this.#paths, wanted.cluster, args), { input: manifestOf(wanted, data) });

@@ -48,6 +48,7 @@ function contentFrom(source: Source, world: World): string {
     const seed = new TextEncoder().encode(contentOf(source.publicKeyOf, world).trim());
     return nkeys.fromSeed(seed).getPublicKey();
   }
+  if ('stackOutput' in source) throw new Error(`${source.stackOutput} has to be asked of the stack first`);
   const secret = contentOf(source.htpasswdOf, world);
   // The form that nginx reads without further libraries; the password is random and long, so no salt is missed.
   return `${source.user}:{SHA}${createHash('sha1').update(secret).digest('base64')}`;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Report, report } from '@drover/schemas';
-import { readiness, readyClusters, type Sightings, see } from './fleet.ts';
+import { clusterStatuses, readiness, readyClusters, type Sightings, see } from './fleet.ts';
 
 const reported = (cluster: string, phase: Report['phase']): Report =>
   report.parse({
@@ -23,6 +23,24 @@ test('a cluster is ready while an agent said so recently', () => {
   assert.deepEqual(readyClusters(sightings, 3_000, 3_000), ['aws']);
   assert.deepEqual(readyClusters(sightings, 3_001, 3_000), []);
   assert.equal(sightings.size, 0);
+});
+
+test('the status of clusters counts what was heard lately, and asking changes nothing', () => {
+  const sightings: Sightings = new Map();
+  see(sightings, reported('gcp', 'ready'), 0);
+  see(sightings, reported('aws', 'down'), 2_000);
+  const asked = () => clusterStatuses(sightings, 3_000, 3_000);
+  const rest = { models: [], agents: 1, busy: 0 };
+  assert.deepEqual(asked(), [
+    { cluster: 'aws', ready: false, slots: 0, heardMsAgo: 1_000, ...rest },
+    { cluster: 'gcp', ready: true, slots: 1, heardMsAgo: 3_000, ...rest },
+  ]);
+  assert.deepEqual(asked(), asked());
+  assert.deepEqual(
+    clusterStatuses(sightings, 3_001, 3_000).map(({ cluster }) => cluster),
+    ['aws'],
+  );
+  assert.equal(sightings.size, 2, 'it forgets nothing either');
 });
 
 test('readiness names everything that is missing', () => {

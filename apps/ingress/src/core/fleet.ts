@@ -17,6 +17,39 @@ export function readyClusters(sightings: Sightings, nowMs: number, staleMs: numb
   return [...ready].sort();
 }
 
+export type ClusterStatus = {
+  readonly cluster: string;
+  readonly ready: boolean;
+  readonly models: readonly string[];
+  /** Of the agents that were heard lately. */
+  readonly agents: number;
+  readonly slots: number;
+  readonly busy: number;
+  /** Since the last report of any of them. */
+  readonly heardMsAgo: number;
+};
+
+/** What the agents have said of their clusters, by name; who was not heard for `staleMs` is not there. Changes nothing. */
+export function clusterStatuses(sightings: Sightings, nowMs: number, staleMs: number): ClusterStatus[] {
+  const heard = [...sightings.values()].filter(({ receivedAtMs }) => nowMs - receivedAtMs <= staleMs);
+  return [...Map.groupBy(heard, ({ report }) => report.cluster)]
+    .map(([cluster, agents]): ClusterStatus => {
+      const ready = agents.map(({ report }) => report).filter(({ phase }) => phase === 'ready');
+      return {
+        cluster,
+        ready: ready.length > 0,
+        models: [...new Set(ready.flatMap(({ model }) => (model ? [model.name] : [])))].sort(),
+        agents: agents.length,
+        slots: sum(ready.map(({ slots }) => slots)),
+        busy: sum(agents.map(({ report }) => report.inFlight.length)),
+        heardMsAgo: Math.round(nowMs - Math.max(...agents.map(({ receivedAtMs }) => receivedAtMs))),
+      };
+    })
+    .sort((one, other) => (one.cluster < other.cluster ? -1 : 1));
+}
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+
 export type Readiness = {
   readonly ready: boolean;
   readonly clusters: readonly string[];

@@ -23,7 +23,7 @@ import { generationRoutes } from './generate.ts';
 import type { Ingress } from './ingress.ts';
 import { lapseGraceMs, tellLimits } from './limits.ts';
 import { modelRoutes } from './models.ts';
-import { probeRoutes, readinessOf } from './probes.ts';
+import { probeRoutes, readinessOf, statusOf } from './probes.ts';
 import { acceptJson } from './raw-body.ts';
 import { requestRoutes } from './requests.ts';
 
@@ -31,6 +31,8 @@ export type IngressServer = {
   /** Listens on HTTP_HOST:HTTP_PORT; resolves to the address. */
   listen(): Promise<string>;
   ready(): { ok: boolean; detail: string };
+  /** What `/status` on METRICS_PORT says. */
+  status(): object;
   /**
    * Takes no more requests, lets open answers finish for STOP_GRACE_MS, then cuts the rest off. Their requests are not
    * cancelled: they go on, and their clients can come back to them.
@@ -91,6 +93,7 @@ export function buildServer(parts: {
         detail: ready ? `ready: ${clusters.join(', ')}` : `missing: ${missing.join(', ')}`,
       };
     },
+    status: () => statusOf(ingress, Date.now()),
     stop: async () => {
       draining = true;
       await stopListening(app, config.STOP_GRACE_MS);

@@ -1,8 +1,8 @@
 import type { Nats } from '@drover/runtime';
 import { parseMessage, report, subjects } from '@drover/schemas';
-import { readyClusters, type Sightings, see } from '../core/fleet.ts';
+import { type ClusterStatus, clusterStatuses, readyClusters, type Sightings, see } from '../core/fleet.ts';
 
-export type FleetFeed = { readyClusters(): string[]; stop(): void };
+export type FleetFeed = { readyClusters(): string[]; clusters(): ClusterStatus[]; stop(): void };
 
 /**
  * Listens to the reports of all agents. They come every second, so what was stored before we started is not needed:
@@ -19,6 +19,7 @@ export function followFleet(nats: Nats, staleMs: number): FleetFeed {
   });
   return {
     readyClusters: () => readyClusters(sightings, performance.now(), staleMs),
+    clusters: () => clusterStatuses(sightings, performance.now(), staleMs),
     stop: () => subscription.unsubscribe(),
   };
 }

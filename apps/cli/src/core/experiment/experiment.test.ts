@@ -256,7 +256,7 @@ test('a shadow is told by how often it agreed, what its choice would have cost, 
   ]);
   const page = pageOf(report);
   assert.match(page, /4 decisions, the same in 2 \(50\.0 %\); it failed 1 times/);
-  assert.match(page, /\$2\.00 more than \$2\.00 \(\+100\.0 %\), with first tokens \+10 ms later/);
+  assert.match(page, /\$2\.00 more than \$2\.00 \(\+100\.0 %\), with first tokens 10 ms later/);
 });
 
 test('the page names every policy, its intervals and the difference, and says when windows are few', () => {

@@ -69,7 +69,9 @@ function shadowPage(shadow: ShadowReport): string {
     `Experiment ${experiment}: ${policy} as a shadow, which decided nothing`,
     `${decisions} decisions, the same in ${agreed} (${share}); it failed ${errors} times.`,
     `By the estimates of the policy in force it would have cost $${usdMore.toPrecision(3)} more than $${usd.toPrecision(3)}${relative}${
-      ttftMoreMs === undefined ? '' : `, with first tokens ${signed(ttftMoreMs, 0)} ms later`
+      ttftMoreMs === undefined
+        ? ''
+        : `, with first tokens ${Math.abs(ttftMoreMs).toFixed(0)} ms ${ttftMoreMs < 0 ? 'earlier' : 'later'}`
     }.`,
     ...(moves.length > 0
       ? [
