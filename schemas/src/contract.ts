@@ -3,6 +3,7 @@ import { cancel } from './messages/cancel.ts';
 import { catalogue } from './messages/catalogue.ts';
 import { cordon } from './messages/cordon.ts';
 import { decisionRecord } from './messages/decision.ts';
+import { demand } from './messages/demand.ts';
 import { event } from './messages/event.ts';
 import { experiment } from './messages/experiment.ts';
 import { job } from './messages/job.ts';
@@ -136,6 +137,14 @@ export const channels = {
     summary: 'A node that is wanted; renewed while it is.',
     sentBy: ['scheduler'],
     receivedBy: ['scheduler', 'autoscaler'],
+  },
+  demand: {
+    address: subjects.demand('{scheduler}'),
+    message: demand,
+    stream: null,
+    summary: 'What one scheduler holds that only some clusters could take.',
+    sentBy: ['scheduler'],
+    receivedBy: ['scheduler'],
   },
   profile: {
     address: kv(buckets.profiles.name, '{cluster}'),

@@ -8,6 +8,7 @@ export * from './messages/cancel.ts';
 export * from './messages/catalogue.ts';
 export * from './messages/cordon.ts';
 export * from './messages/decision.ts';
+export * from './messages/demand.ts';
 export * from './messages/event.ts';
 export * from './messages/experiment.ts';
 export * from './messages/job.ts';

@@ -75,6 +75,8 @@ export const streams = {
     // Accepting more than can be held would be a promise we cannot keep: the producer is told at once.
     discard: 'new',
     maxMsgs: 100_000,
+    // What waits must not take the room that outcomes need: a full store can take neither.
+    maxBytes: 2_048 * mib,
     maxMsgsPerSubject: 1,
     discardNewPerSubject: true,
     maxMsgSizeBytes: maxMessageBytes,

@@ -41,6 +41,8 @@ export const subjects = {
   spending: (cluster: string) => `llm.spending.${cluster}`,
   /** A node that is wanted at a cluster; `node` counts from 1. */
   wake: (cluster: string, node: number | '*') => `llm.wake.${cluster}.${node}`,
+  /** What one scheduler holds that only some clusters could take. Heard by the one that wakes clusters. */
+  demand: (scheduler: string) => `llm.demand.${scheduler}`,
   /** A signature's nonce that has been used; `hash` is the SHA-256 of key and nonce, in hex. */
   nonce: (hash: string) => `llm.nonce.${hash}`,
   /** A nats-server saying that a connection has ended; `place` is the cluster of a leaf, or a reserved name for the hub. */

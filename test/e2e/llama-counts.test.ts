@@ -124,10 +124,10 @@ test('the tokens of all choices of a stream are counted, and the prompt that the
 for (const [kind, body] of [
   ['with tools', { messages, tools }],
   ['with a seed of its own', { messages, tools, seed: 4_711 }],
-  ['with three choices', { messages, n: 3 }],
+  ['with tools and three choices', { messages, tools, n: 3 }],
 ] as const)
   test(`an answer ${kind} that is not streamed is counted in the slots of llama.cpp when it is cut off`, async () => {
-    const prompt = await promptOf('tools' in body ? { messages, tools } : { messages });
+    const prompt = await promptOf({ messages, tools });
     const { counted, said } = await cutOff(readBody, body);
     assert.equal(counted?.isAll, true);
     assert.equal(counted?.usage?.promptTokens, prompt);
@@ -155,4 +155,27 @@ test('a stream of a completion with several prompts is read to its end', async (
   };
   const finished = await readDeltas(http, { path: '/v1/completions', body }, generation(never()));
   assert.ok((finished.usage?.completionTokens ?? 0) >= 2);
+});
+
+test('an embedding that is cut off is counted as a whole one is', async () => {
+  const call = {
+    path: '/v1/embeddings',
+    body: { input: ['The sea and the sky.', ' a long story '.repeat(60), 'Why? <|im_end|>'] },
+  };
+  const whole = await readBody(http, call, generation(never()));
+  assert.ok((whole.usage?.promptTokens ?? 0) > 60);
+  const cut = new AbortController();
+  let counted: Counted | undefined;
+  const onCounted = (now: Counted) => {
+    counted = now;
+    return undefined;
+  };
+  const answer = readBody(http, call, generation(cut.signal, { onCounted }));
+  cut.abort(new Error('cancelled'));
+  await Promise.allSettled([answer]);
+  await eventually(() => counted !== undefined);
+  assert.deepEqual(counted, {
+    usage: { promptTokens: whole.usage?.promptTokens, completionTokens: 0 },
+    isAll: true,
+  });
 });

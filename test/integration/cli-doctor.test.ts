@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { streams, subjects } from '@drover/schemas';
+import { buckets, policyKeys, streams, subjects } from '@drover/schemas';
+import { Kvm } from '@nats-io/kv';
 import type { Finding } from '../../apps/cli/src/core/doctor.ts';
 import { localClusters } from '../../infra/local/src/clusters.ts';
 import { drover } from '../support/cli.ts';
@@ -50,6 +54,26 @@ test('a sound system is found sound, with the rights of an operator', async () =
   ])
     assert.equal(of(check).result, 'ok', `${check}: ${of(check).text}`);
   assert.equal(code, 0);
+});
+
+test('the prompt goes to a model of the catalogue, whatever it is called', async () => {
+  await using admin = await connectAs(system, 'admin');
+  const policy = await new Kvm(admin.js).open(buckets.policy.name);
+  const before = await policy.get(policyKeys.models);
+  const folder = mkdtempSync(join(tmpdir(), 'drover-doctor-'));
+  const keyFile = join(folder, 'key');
+  writeFileSync(keyFile, `${system.apiKey}\n`);
+  const asked = () => examined('--url', system.url, '--key-file', keyFile);
+  const { text, result } = (await asked()).of('prompt');
+  assert.equal(result, 'ok', text);
+  assert.equal(text, `smollm2-135m-instruct is answered by ${cluster}`);
+  await policy.put(
+    policyKeys.models,
+    JSON.stringify({ v: 1, models: [{ name: 'embedder', endpoints: ['embedding'], contextTokens: 512 }] }),
+  );
+  assert.deepEqual((await asked()).of('prompt').text, 'no model of the catalogue chats');
+  await policy.put(policyKeys.models, before?.value ?? '');
+  rmSync(folder, { recursive: true });
 });
 
 test('a stream that was changed by hand, a consumer that is gone, and a clock that is off are each named', async () => {

@@ -14,6 +14,7 @@ import {
 } from '../../apps/agent/testing/bed.ts';
 import { settle } from '../../apps/scheduler/src/core/settle.ts';
 import { commitOutcome } from '../../apps/scheduler/src/nats/outcomes.ts';
+import { tokenize } from '../support/fake-llama-text.ts';
 import { connectTo, startHub } from '../support/hub.ts';
 import type { TestServer } from '../support/nats-server.ts';
 
@@ -90,6 +91,30 @@ for (const [kind, body] of [
     );
     assert.ok(prompt > 0);
     assert.equal(outcome.usage?.completionTokens, saidTokens);
+  });
+
+for (const [kind, input] of [
+  ['a text', 'Embed me, please.'],
+  ['several texts', ['Embed me, please.', 'And me.']],
+  ['token ids', [1, 2, 3, 4]],
+] as const)
+  test(`of an embedding of ${kind} that is cancelled, the prompt is charged`, async () => {
+    bed.fake.faults.stallAfterTokens = 0;
+    const job = jobFor(cluster, { endpoint: 'embedding', body: { model: 'm', input } });
+    const ear = await listen(nats, job.request.id);
+    await assign(nats, job);
+    await eventually(async () => assert.equal((await lastEvent(job.request.id)).state, 'running'));
+    cancel(job.request.id);
+    assert.equal((await ear.ended()).status, 'cancelled');
+    bed.fake.faults.stallAfterTokens = undefined;
+    const event = await lastEvent(job.request.id);
+    assert.ok(event.state === 'ended');
+    const texts = typeof input === 'string' ? [input] : input;
+    const tokens = texts.reduce((sum, one) => sum + (typeof one === 'string' ? tokenize(one).length : 1), 0);
+    assert.deepEqual(
+      event.metered?.map((portion) => [portion.promptTokens, portion.completionTokens, portion.uncounted]),
+      [[tokens, 0, undefined]],
+    );
   });
 
 test('of two answers with the same seed that run at once neither is counted, and the ledger says so', async () => {

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { readSubject } from '@drover/runtime';
-import { streams, subjects } from '@drover/schemas';
+import { createLogger, createRegistry, readSubject } from '@drover/runtime';
+import { clusterId, policy, streams, subjects } from '@drover/schemas';
+import { createMetrics } from '../../apps/scheduler/src/metrics.ts';
+import { subscribeReports } from '../../apps/scheduler/src/nats/reports.ts';
+import { Scaler } from '../../apps/scheduler/src/scaler.ts';
+import { State } from '../../apps/scheduler/src/state.ts';
 import { until, World } from '../../apps/scheduler/testing/world.ts';
+import { priceOf } from '../support/system.ts';
 
 const bound = { regions: ['eu-'] };
 
@@ -71,4 +76,29 @@ test('a request whose region sleeps wakes it, though slots are free elsewhere', 
   await until('the cluster of the region to be woken', isWoken, 15_000);
   assert.ok(scheduler.state.queue.get('bound' as never));
   assert.ok(scheduler.state.ledger.load(us.cluster) === 1);
+});
+
+test('a request whose region sleeps wakes it also when a scheduler holds it that has not the duty to wake', async () => {
+  await using world = await twoRegions();
+  await world.policy({ v: 1, strategy: 'cost', scaling: {} });
+  world.agent('us', { slots: 8 });
+  // The duty alone, without a queue.
+  const state = new State();
+  const metrics = createMetrics(createRegistry('leader'));
+  const log = createLogger('leader', 'fatal');
+  state.setPolicy({ value: policy.parse({ v: 1, strategy: 'cost', scaling: {} }), revision: 1 });
+  for (const name of ['us', 'eu']) state.setTariff(clusterId.parse(name), priceOf(0.1));
+  subscribeReports(world.nats, (report, atMs) => state.hearReport(report, atMs), log);
+  await until('the leader to know of free slots', () => state.fleet.size === 1);
+  const leader = new Scaler({ nats: world.nats, log, metrics, state, schedulerId: 'leader' });
+  await using _leading = { [Symbol.asyncDispose]: () => leader.stop() };
+  leader.start();
+  await until('it to lead', async () => (await metrics.scalingLeader.get()).values[0]?.value === 1);
+  const { scheduler } = await world.scheduler('other');
+  await world.submit('bound', bound);
+  const isWoken = async () =>
+    (await readSubject(world.nats, streams.wakes.name, subjects.wake('eu', '*'))).length > 0;
+  await until('the cluster of the region to be woken', isWoken, 10_000);
+  assert.ok(scheduler.state.queue.get('bound' as never));
+  assert.equal((await metrics.scalingLeader.get()).values[0]?.value, 1);
 });

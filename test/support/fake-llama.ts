@@ -179,6 +179,7 @@ class Fake {
       case '/apply-template':
         return json(response, { prompt: template(messages(body.messages)) });
       case '/v1/embeddings':
+        if (this.faults.stallAfterTokens !== undefined) return;
         return json(response, embeddings(this.#alias, body.input));
       case '/completion':
         return this.#generate(response, body, promptOf(body.prompt), completionShape);

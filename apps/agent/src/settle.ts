@@ -43,7 +43,7 @@ export async function settle(
 
 async function commit(place: Workplace, attempt: Attempt, fence: number, outcome: Outcome): Promise<Settled> {
   attempt.writer.flush();
-  await confirmStored(place.nats, attempt, fence);
+  const stored = await confirmStored(place.nats, attempt, fence);
   const metered = attempt.metered(outcome);
   const event = {
     v: 1,
@@ -56,6 +56,8 @@ async function commit(place: Workplace, attempt: Attempt, fence: number, outcome
     ...ttftOf(attempt),
   } as const;
   if ((await attempt.events.write(event, fence)) === null) return lost(place, attempt);
+  // A store that was full has room again by now, or this would not have been written.
+  if (!stored) attempt.writer.repeat();
   attempt.writer.end(outcome);
   countTokens(place.metrics, outcome.usage);
   place.metrics.duration.observe((performance.now() - attempt.receivedMs) / 1_000);
@@ -103,8 +105,9 @@ async function release(
  * Resolves when the replay buffer holds what was said: an outcome must not count units that nobody can read again. They were
  * published plainly, so one acknowledged message tells that all before it were stored; when it is not acknowledged at once,
  * the stream had no leader, some of them were not, and all are said again. A buffer that stays away is not waited for.
+ * @returns false when it stayed away
  */
-async function confirmStored({ js }: Nats, { job, writer }: Attempt, fence: number): Promise<void> {
+async function confirmStored({ js }: Nats, { job, writer }: Attempt, fence: number): Promise<boolean> {
   const { tenant, id } = job.request;
   const claim: Reply = { v: 1, k: 'claim', f: fence };
   const giveUpAtMs = Date.now() + bufferAwayMaxMs;
@@ -112,7 +115,7 @@ async function confirmStored({ js }: Nats, { job, writer }: Attempt, fence: numb
   while (Date.now() < giveUpAtMs) {
     try {
       await js.publish(subjects.reply(job.cluster, tenant, id), JSON.stringify(claim), { timeout: 1_500 });
-      if (!doubtful) return;
+      if (!doubtful) return true;
       doubtful = false;
       writer.repeat();
     } catch {
@@ -120,6 +123,7 @@ async function confirmStored({ js }: Nats, { job, writer }: Attempt, fence: numb
       await sleep(100 + Math.random() * 200);
     }
   }
+  return false;
 }
 
 /** Another owner took over, and will ack; only a request that is over needs nobody's job any more. */

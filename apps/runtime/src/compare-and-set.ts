@@ -3,6 +3,7 @@ import { JetStreamApiError, type StoredMsg } from '@nats-io/jetstream';
 import type { MsgHdrs } from 'nats';
 import { apiErrors, isApiError } from './jetstream.ts';
 import type { Nats } from './nats.ts';
+import { isUnanswered } from './until-there.ts';
 
 export type Last = { readonly seq: number; readonly data: Uint8Array };
 
@@ -37,8 +38,9 @@ export async function lastMessage(nats: Nats, stream: string, subject: string): 
 
 /**
  * Publishes `data` only if `lastSeq` is still the last sequence on `guard` (0: nothing there yet).
- * Returns the new sequence, or null when somebody else was first. Publishes that were not answered are repeated until
- * `giveUpAtMs`; if such a publish had arrived after all, its own message is recognised and counts as a success.
+ * Returns the new sequence, or null when somebody else was first. Publishes that were not answered, or that JetStream had no
+ * room for, are repeated for `giveUpAfterMs`; if such a publish had arrived after all, its own message is recognised and
+ * counts as a success.
  * @throws the last error when JetStream did not answer in time, or refused for another reason
  */
 export async function publishIfLast(
@@ -63,7 +65,8 @@ export async function publishIfLast(
       if (isApiError(error, apiErrors.wrongLastSequence)) {
         return unanswered ? ownSequence(nats, stream, options, data) : null;
       }
-      if (error instanceof JetStreamApiError || Date.now() >= giveUpAtMs) throw error;
+      const refused = error instanceof JetStreamApiError && !isUnanswered(error);
+      if (refused || Date.now() >= giveUpAtMs) throw error;
       unanswered = true;
       await sleep(100 + Math.random() * 200);
     }

@@ -1,10 +1,13 @@
 import { Lease, type Logger, type Nats } from '@drover/runtime';
 import { type ClusterId, streams, wakeTtlMs } from '@drover/schemas';
-import { boundDemand } from './core/bound-demand.ts';
+import type { Subscription } from 'nats';
+import { type BoundWaiting, boundDemand, boundWaiting, type Known } from './core/bound-demand.ts';
+import { HeardDemand } from './core/heard-demand.ts';
 import { profileOf, withBoot } from './core/profiles.ts';
 import { bootPatienceMs, isAdopted, supplyOf } from './core/supplies.ts';
 import { decideScaling, noDemand, type ScalingRules, type ScalingState } from './core/wake.ts';
 import type { SchedulerMetrics } from './metrics.ts';
+import { publishDemand, subscribeDemand } from './nats/demand.ts';
 import { storeProfile } from './nats/profiles.ts';
 import { readWakes, WakeWriter } from './nats/wakes.ts';
 import type { State } from './state.ts';
@@ -25,6 +28,11 @@ export class Scaler {
   readonly #metrics: SchedulerMetrics;
   readonly #state: State;
   readonly #lease: Lease;
+  readonly #schedulerId: string;
+  readonly #heard = new HeardDemand();
+  #hearing: Subscription | undefined;
+  /** What was said last was that something waits. */
+  #hasSaid = false;
   readonly #wakes: WakeWriter;
   #timer: NodeJS.Timeout | undefined;
   #turn: Promise<void> = Promise.resolve();
@@ -50,6 +58,7 @@ export class Scaler {
     this.#log = parts.log;
     this.#metrics = parts.metrics;
     this.#state = parts.state;
+    this.#schedulerId = parts.schedulerId;
     this.#wakes = new WakeWriter(parts.nats);
     this.#lease = new Lease({
       nats: parts.nats,
@@ -61,12 +70,20 @@ export class Scaler {
   }
 
   start(): void {
+    this.#hearing = subscribeDemand(
+      this.#nats,
+      (heard) => {
+        if (heard.scheduler !== this.#schedulerId) this.#heard.hear(heard, Date.now());
+      },
+      this.#log,
+    );
     this.#lease.start();
     this.#timer = setInterval(() => this.#soon(), everyMs);
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    this.#hearing?.unsubscribe();
     await this.#turn;
     await this.#lease.stop();
   }
@@ -84,7 +101,10 @@ export class Scaler {
   async #look(): Promise<void> {
     const { token } = this.#lease;
     this.#metrics.scalingLeader.set(token === null ? 0 : 1);
-    if (token === null) return;
+    if (token === null) {
+      this.#sayDemand(Date.now());
+      return;
+    }
     if (this.#readAs !== token) await this.#takeOver(token);
     const nowMs = Date.now();
     await this.#learn(nowMs);
@@ -175,26 +195,48 @@ export class Scaler {
   async #scale(rules: ScalingRules, token: number, nowMs: number): Promise<void> {
     const state = this.#state;
     await this.#giveUpLate(token, nowMs);
-    const known = state.nodeClusters().map((cluster) => ({
-      candidate: state.candidate(state.view(cluster, nowMs), nowMs),
-      profile: state.profiles.get(cluster),
-      wanted: this.#wanted(cluster, nowMs),
-      failedWakeAtMs: this.#failedAtMs.get(cluster),
-    }));
-    const supplies = known.map((one) => supplyOf(one, rules));
-    // The leader knows what it holds itself; of what other schedulers hold only the number counts.
-    const wanting = [...state.queue.all()].map((waiting) => ({
-      ask: state.ask(waiting),
-      ...(waiting.previous ? { hasJobAt: waiting.previous.cluster } : {}),
-    }));
-    const elsewhere = state.providersBesideNodes().map((id) => state.candidate(state.view(id, nowMs), nowMs));
-    const bound = boundDemand(wanting, known, elsewhere, state.policy.value, nowMs);
+    const known = this.#known(nowMs);
+    const supplies = known.map(({ cluster, ...one }) =>
+      supplyOf(
+        { ...one, wanted: this.#wanted(cluster, nowMs), failedWakeAtMs: this.#failedAtMs.get(cluster) },
+        rules,
+      ),
+    );
+    const bound = boundDemand([...this.#held(known, nowMs), ...this.#heard.waiting(nowMs)], known);
     const jobs = state.jobsForNodes() + (await this.#waiting());
     const { state: next, wake, release } = decideScaling(this.#scaling, supplies, jobs, rules, nowMs, bound);
     this.#scaling = next;
     this.#metrics.demandSlots.set(next.demand);
     for (const cluster of wake) await this.#wake(cluster, jobs, token, nowMs);
     for (const cluster of release) await this.#release(cluster, 'not needed', token, nowMs);
+  }
+
+  /** Tells the leader what this scheduler holds that only some clusters could take: the leader cannot look into its queue. */
+  #sayDemand(nowMs: number): void {
+    const bound = this.#state.policy.value.scaling ? this.#held(this.#known(nowMs), nowMs) : [];
+    if (bound.length > 0 || this.#hasSaid)
+      publishDemand(this.#nats, { v: 1, scheduler: this.#schedulerId, bound });
+    this.#hasSaid = bound.length > 0;
+  }
+
+  #known(nowMs: number) {
+    const state = this.#state;
+    return state.nodeClusters().map((cluster) => ({
+      cluster,
+      candidate: state.candidate(state.view(cluster, nowMs), nowMs),
+      profile: state.profiles.get(cluster),
+    }));
+  }
+
+  /** What waits here and only some of the clusters could take. */
+  #held(known: readonly Known[], nowMs: number): BoundWaiting[] {
+    const state = this.#state;
+    const wanting = [...state.queue.all()].map((waiting) => ({
+      ask: state.ask(waiting),
+      ...(waiting.previous ? { hasJobAt: waiting.previous.cluster } : {}),
+    }));
+    const elsewhere = state.providersBesideNodes().map((id) => state.candidate(state.view(id, nowMs), nowMs));
+    return boundWaiting(wanting, known, elsewhere, state.policy.value, nowMs);
   }
 
   async #wake(cluster: ClusterId, jobs: number, token: number, nowMs: number): Promise<void> {

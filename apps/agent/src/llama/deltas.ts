@@ -17,6 +17,7 @@ export async function readDeltas(
   http: LlamaHttp,
   call: { readonly path: string; readonly body: Readonly<Record<string, unknown>> },
   generation: Generation,
+  onChunk: (data: string) => void = () => {},
 ): Promise<Finished> {
   const usages: OpenAiUsage[] = [];
   const choices = typeof call.body.n === 'number' ? call.body.n : 1;
@@ -31,7 +32,10 @@ export async function readDeltas(
     for (const data of events) {
       if (data === '[DONE]') done = true;
       // What llama.cpp says first of a completion with several prompts.
-      else if (data !== 'null') take(parseChunk(data), units);
+      else if (data !== 'null') {
+        take(parseChunk(data), units);
+        onChunk(data);
+      }
     }
     const counted = countedInChunks(latest, choices);
     if (counted) generation.onCounted?.(counted);

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { Profile } from '@drover/schemas';
+import { demandTtlMs, type Profile } from '@drover/schemas';
 import { aCandidate, anAsk, aPolicy, aRequest, aTariff, aView, cluster } from '../../testing/builders.ts';
-import { boundDemand } from './bound-demand.ts';
+import { boundDemand, boundWaiting } from './bound-demand.ts';
 import { clusterUsdPer1k } from './costs.ts';
+import { HeardDemand } from './heard-demand.ts';
 import { supplyOf } from './supplies.ts';
 import type { Ask, Candidate } from './types.ts';
 import { decideScaling, noDemand } from './wake.ts';
@@ -23,11 +24,14 @@ const asleep = (name: string, usdPerHour: number, change: Partial<Candidate> = {
 };
 const bound = (asks: Ask[], known: ReturnType<typeof warm>[], elsewhere: Candidate[] = []) =>
   boundDemand(
-    asks.map((ask) => ({ ask })),
+    boundWaiting(
+      asks.map((ask) => ({ ask })),
+      known,
+      elsewhere,
+      aPolicy(),
+      0,
+    ),
     known,
-    elsewhere,
-    aPolicy(),
-    0,
   ).map(({ clusters, jobs }) => [[...clusters].join(), jobs]);
 
 /** A ceiling between the two. */
@@ -41,9 +45,9 @@ test('a ceiling that only a sleeping cluster meets wakes it beside free slots th
   const supplies = known.map((one, index) =>
     supplyOf({ ...one, wanted: index === 0 ? 1 : 0, failedWakeAtMs: undefined }, policy.scaling ?? never()),
   );
-  const demand = boundDemand([{ ask: cheap }], known, [], policy, 0);
+  const demand = boundDemand(boundWaiting([{ ask: cheap }], known, [], policy, 0), known);
   assert.deepEqual(decideScaling(noDemand, supplies, 1, policy.scaling, 0, demand).wake, ['gcp']);
-  const any = boundDemand([{ ask: anAsk() }], known, [], policy, 0);
+  const any = boundWaiting([{ ask: anAsk() }], known, [], policy, 0);
   // One for which a slot is free may bring a cheaper cluster to be swapped in, and no more than that.
   assert.deepEqual(any, []);
 });
@@ -60,7 +64,7 @@ test('what waits counts with what runs where it could go', () => {
   assert.deepEqual(bound([cheap, cheap, anAsk()], known), [['gcp', 5]]);
   const moving = [{ ask: cheap, hasJobAt: cluster('gcp') }];
   assert.deepEqual(
-    boundDemand(moving, known, [], aPolicy(), 0).map(({ jobs }) => jobs),
+    boundDemand(boundWaiting(moving, known, [], aPolicy(), 0), known).map(({ jobs }) => jobs),
     [3],
   );
 });
@@ -93,4 +97,22 @@ test('a request for a region wakes the cluster that is there', () => {
   const inRegion = (region: string) => ({ tariff: { ...aTariff(1), region } });
   const known = [warm('aws', 1, inRegion('us-east-1')), asleep('gcp', 1, inRegion('eu-west-1'))];
   assert.deepEqual(bound([anAsk(aRequest({ regions: ['eu-'] }))], known), [['gcp', 1]]);
+});
+
+test('what others hold for the same clusters counts with what waits here, and what runs there counts once', () => {
+  const known = [warm('aws', 2, { load: 2 }), warm('gcp', 0.5, { load: 3 })];
+  const here = boundWaiting([{ ask: cheap }], known, [], aPolicy(), 0);
+  const others = [{ clusters: [cluster('gcp')], jobs: 4 }];
+  assert.deepEqual(boundDemand([...here, ...others], known), [{ clusters: new Set(['gcp']), jobs: 8 }]);
+});
+
+test('what a scheduler has said counts until it says otherwise, and not when it has said nothing for a while', () => {
+  const heard = new HeardDemand();
+  const bound = [{ clusters: [cluster('gcp')], jobs: 1 }];
+  heard.hear({ v: 1, scheduler: 'a', bound }, 0);
+  heard.hear({ v: 1, scheduler: 'b', bound }, 1_000);
+  assert.equal(heard.waiting(1_000).length, 2);
+  heard.hear({ v: 1, scheduler: 'b', bound: [] }, 2_000);
+  assert.deepEqual(heard.waiting(demandTtlMs), bound);
+  assert.deepEqual(heard.waiting(demandTtlMs + 1), []);
 });
