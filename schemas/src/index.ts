@@ -33,6 +33,7 @@ export * from './parse.ts';
 export * from './permissions.ts';
 export * from './regions.ts';
 export * from './retention.ts';
+export * from './seen.ts';
 export * from './streams.ts';
 export * from './subjects.ts';
 export * from './transcript.ts';

@@ -136,6 +136,18 @@ test('an end whose units are not all here is a gap', () => {
   assert.ok(transcript.complete);
 });
 
+test('an end is believed only of the owner whose beginning is here', () => {
+  const transcript = new Transcript();
+  transcript.accept(open(1, 0, 1));
+  transcript.accept(tokens(1, 0, 3));
+  transcript.accept({ v: 1, k: 'claim', f: 2 });
+  const end: Reply = { v: 1, k: 'end', f: 2, outcome: { status: 'done', finish: 'stop', units: 3 } };
+  assert.equal(transcript.accept(end), 'gap', 'it may count three others');
+  transcript.accept(open(2, 3, 2));
+  assert.equal(transcript.accept(end), 'applied');
+  assert.ok(transcript.complete);
+});
+
 test('deltas that are begun again by another owner are a conflict, not a continuation', () => {
   const transcript = new Transcript();
   transcript.accept(open(1, 0, 1, 'deltas'));

@@ -86,6 +86,8 @@ export class Transcript {
     if (this.outcome !== undefined) return 'applied';
     const { status, units } = reply.outcome;
     if (units > this.units.length) return 'gap';
+    // An owner whose `open` was missed: whether it went on from what is here, or said something else, is unknown.
+    if (status === 'done' && this.units.length > 0 && reply.f !== this.open?.f) return 'gap';
     // The owner that finished counts fewer units than are here: the rest came from a stale one.
     if (status === 'done' && units < this.units.length) return 'conflict';
     this.fence = reply.f;

@@ -39,6 +39,8 @@ export type ClientRecord = {
   acceptedAtMs?: number;
   readonly attachments: Attachment[];
   readonly heard: Heard[];
+  /** Of the last event that had an id: what it says when it comes back. */
+  lastEventId?: string;
   end?: ClientEnd;
 };
 

@@ -64,7 +64,7 @@ async function once(
     headers: {
       authorization: `Bearer ${edges.apiKey}`,
       ...(resume
-        ? { 'last-event-id': String(attachment.from) }
+        ? { 'last-event-id': record.lastEventId ?? '0' }
         : {
             'content-type': 'application/json',
             [httpHeaders.idempotencyKey]: ask.key,
@@ -127,7 +127,7 @@ async function takeStream(
   if (!response.complete) throw new Error('cut off');
 }
 
-function take(record: ClientRecord, id: number | undefined, data: string): void {
+function take(record: ClientRecord, id: string | undefined, data: string): void {
   const atMs = Date.now();
   if (data === '[DONE]') {
     record.end = { status: 'done', atMs };
@@ -136,7 +136,10 @@ function take(record: ClientRecord, id: number | undefined, data: string): void 
   const { choices, error } = chunk.parse(JSON.parse(data));
   if (error !== undefined) record.end = endOf(error.code ?? 'unknown');
   // The events around the units (the role, the finish_reason) have no number.
-  else if (id !== undefined) record.heard.push({ atMs, at: id - 1, t: choices?.[0]?.delta?.content ?? '' });
+  else if (id !== undefined) {
+    record.lastEventId = id;
+    record.heard.push({ atMs, at: Number.parseInt(id, 10) - 1, t: choices?.[0]?.delta?.content ?? '' });
+  }
 }
 
 /** Best effort, as the protocol says: the request may have ended, or the ingress died. */

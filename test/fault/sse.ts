@@ -1,5 +1,5 @@
-/** One server-sent event as far as Drover uses them: `id` is the number of units that the reader has with it. */
-export type SseEvent = { readonly id: number | undefined; readonly data: string };
+/** One server-sent event as far as Drover uses them: `id` begins with the number of units that the reader has with it. */
+export type SseEvent = { readonly id: string | undefined; readonly data: string };
 
 /** Cuts the text of an event stream into events; comments and half events are kept back. */
 export class SseParser {
@@ -17,10 +17,10 @@ export class SseParser {
 }
 
 function parse(block: string): SseEvent | undefined {
-  let id: number | undefined;
+  let id: string | undefined;
   let data: string | undefined;
   for (const line of block.split('\n')) {
-    if (line.startsWith('id: ')) id = Number(line.slice(4));
+    if (line.startsWith('id: ')) id = line.slice(4);
     if (line.startsWith('data: ')) data = line.slice(6);
   }
   return data === undefined ? undefined : { id, data };

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { type DecisionRecord, decisionRecord, requestId, subjects, tenantId } from '@drover/schemas';
+import {
+  type DecisionRecord,
+  decisionRecord,
+  requestId,
+  seenOf,
+  subjects,
+  tenantId,
+  type Unit,
+} from '@drover/schemas';
 import { z } from 'zod';
 import { sayHello, usage } from '../support/fake-fleet.ts';
 import { apiKey, type Edge, errorOf, eventually, otherApiKey, startEdge } from '../support/ingress.ts';
@@ -46,7 +54,7 @@ const read = (events: string) => ({
   text: [...events.matchAll(/"delta":\{"content":("(?:[^"\\]|\\.)*")/g)]
     .map(([, t]) => JSON.parse(t ?? '""'))
     .join(''),
-  ids: [...events.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id)),
+  ids: [...events.matchAll(/^id: (\d+)-[0-9a-z]+$/gm)].map(([, id]) => Number(id)),
 });
 
 test('each event of a stream is sent as it comes, and numbered by units', async () => {
@@ -112,6 +120,10 @@ test('an idempotency key cannot be used for another body', async () => {
   }
 });
 
+const texts = (id: number, said: readonly string[]): Unit[] =>
+  said.map((t, index) => ({ k: 'token', id: id + index, t }));
+const idOf = (units: readonly Unit[]): string => `${units.length}-${seenOf(units).toString(36)}`;
+
 test('a client with an idempotency key that leaves can come back for its answer', async () => {
   const go = Promise.withResolvers<void>();
   edge.fleet.script = async (job) => {
@@ -131,9 +143,18 @@ test('a client with an idempotency key that leaves can come back for its answer'
   assert.deepEqual([running.status, running.units], ['running', 2]);
   assert.equal(textOf(running.answer), 'Still here');
 
-  const resumed = get(`/requests/${id}/stream`, { 'last-event-id': '1' });
+  const resume = (lastEventId: string) => get(`/requests/${id}/stream`, { 'last-event-id': lastEventId });
+  const resumed = resume(idOf(texts(0, ['Still'])));
+  const stranger = resume(idOf(texts(1, ['Never'])));
+  const trusting = resume('1');
   go.resolve();
   assert.deepEqual(read(await (await resumed).text()), { text: ' here!', ids: [2, 3] });
+  const refused = await (await stranger).text();
+  assert.match(refused, /"code":"continuation_impossible"/, 'it has seen the beginning of another reply');
+  assert.equal(read(refused).text, '');
+  const bare = await (await trusting).text();
+  assert.equal(read(bare).text, ' here!');
+  assert.match(bare, /^id: 3$/m, 'nobody knows what it had seen');
   assert.equal(edge.fleet.cancels.length, cancels);
 
   const ended = await stateOf(id);

@@ -10,6 +10,8 @@ export type FollowOptions = {
   readonly id: RequestId;
   /** The first unit wanted; 0 for the whole reply. */
   readonly from?: number;
+  /** What the reader has of the units before, as `seenAfter` counts it: it must not get the rest of another reply. */
+  readonly seen?: number;
   readonly deadlineAtMs?: number;
   readonly expireAs?: string;
   /** This connection may read decisions: what was assigned is then told from what nobody knows. */
@@ -21,11 +23,12 @@ const unknownAfterMs = 3_000;
 
 /** Attaches to a request that was submitted before. An id that nobody knows ends with `not_found`. */
 export function follow(nats: Nats, options: FollowOptions): Submission {
-  const { tenant, id, from, deadlineAtMs, expireAs } = options;
+  const { tenant, id, from, seen, deadlineAtMs, expireAs } = options;
   const reader = new ReplyReader(nats, {
     tenant,
     id,
     ...(from === undefined ? {} : { from }),
+    ...(seen === undefined ? {} : { seen }),
     ...(deadlineAtMs === undefined ? {} : { deadlineAtMs }),
     ...(expireAs === undefined ? {} : { expire: () => expire(nats, expireAs, tenant, id) }),
   });

@@ -9,6 +9,7 @@ import {
   type Reply,
   type RequestId,
   reply,
+  seenOf,
   subjects,
   Transcript,
   type Unit,
@@ -45,6 +46,8 @@ export type ReaderOptions = {
   readonly id: RequestId;
   /** The first unit wanted: a reader that comes back has the ones before. */
   readonly from?: number;
+  /** What those are, as `seenAfter` counts it. When they are not the reply's, it ends with `continuation_impossible`. */
+  readonly seen?: number;
   /** When the reader gives up; wall clock, ms. Absent: never. */
   readonly deadlineAtMs?: number;
   /**
@@ -83,6 +86,8 @@ export class ReplyReader {
   #transcript = new Transcript();
   #emitted: number;
   #openEmitted = 0;
+  /** What the reader had seen before is the beginning of this reply. */
+  #isSame: boolean;
   #silence = silenceMs;
   #timer: NodeJS.Timeout | undefined;
   #timerMs = 0;
@@ -101,6 +106,7 @@ export class ReplyReader {
     this.#nats = nats;
     this.#options = options;
     this.#emitted = options.from ?? 0;
+    this.#isSame = this.#emitted === 0;
     this.#subjectEnd = `.${options.tenant}.${options.id}`;
     this.#subscription = nats.nc.subscribe(subjects.reply('*', options.tenant, options.id), {
       callback: (error, message) => (error ? this.mend() : this.#receive(message)),
@@ -256,14 +262,15 @@ export class ReplyReader {
     return heard.every((message) => this.#transcript.accept(message) !== 'conflict');
   }
 
-  #learnOutcome({ outcome, atMs }: Extract<Event, { state: 'ended' }>, seq: number): void {
-    const answer = this.#transcript.accept({
-      v: 1,
-      k: 'end',
-      f: Math.max(seq, this.#transcript.fence),
-      outcome,
-    });
+  #learnOutcome({ outcome, attempt, atMs }: Extract<Event, { state: 'ended' }>, seq: number): void {
+    const { open, fence } = this.#transcript;
+    // The event does not say the fence of its owner; its attempt does.
+    const f = open?.attempt === attempt ? open.f : Math.max(seq, fence);
+    const answer = this.#transcript.accept({ v: 1, k: 'end', f, outcome });
+    if (answer === 'conflict') this.#conflict();
     if (answer !== 'gap') return;
+    // The stream may have missed what its owner still knows.
+    this.#askAgain();
     // Nothing more will be said: what is not there within seconds will not come.
     this.#silence = silenceMs;
     this.#fruitless++;
@@ -282,8 +289,21 @@ export class ReplyReader {
     });
   }
 
+  /** Whether what is here goes on from what the reader had seen before; ends the reply when it does not. */
+  #goesOn(): boolean {
+    const { units, outcome, mode } = this.#transcript;
+    const { from = 0, seen } = this.#options;
+    // A body is shown as a whole: nobody has a part of one.
+    if (mode === 'body') return true;
+    if (units.length < from && outcome?.status !== 'done') return true;
+    this.#isSame = seen === undefined || seenOf(units.slice(0, from)) === seen;
+    if (!this.#isSame) this.#conflict();
+    return this.#isSame;
+  }
+
   #emit(): void {
     const { open, units, outcome, complete, mode } = this.#transcript;
+    if (!this.#isSame && !this.#goesOn()) return;
     if (open !== undefined && open.f !== this.#openEmitted) {
       this.#openEmitted = open.f;
       this.events.push({ kind: 'open', open });

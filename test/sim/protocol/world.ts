@@ -1,6 +1,6 @@
 import { follow, submit } from '@drover/client';
 import { createLogger, type Logger, untilThere } from '@drover/runtime';
-import { agentId, type ClusterId, clusterId, DroverError, streams, subjects } from '@drover/schemas';
+import { agentId, type ClusterId, clusterId, DroverError, seenOf, streams, subjects } from '@drover/schemas';
 import { Registry } from 'prom-client';
 import { Agent } from '../../../apps/agent/src/agent.ts';
 import { readConfig } from '../../../apps/agent/src/config.ts';
@@ -254,6 +254,7 @@ export class World {
         tenant,
         id: idOf(client.ask),
         from: client.next,
+        ...(client.from === 0 ? { seen: seenOf(client.units) } : {}),
         expireAs: 'ingress',
         readsDecisions: true,
       });

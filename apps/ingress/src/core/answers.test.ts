@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Endpoint, ReplyMode, Unit } from '@drover/schemas';
+import { type Endpoint, nothingSeen, type ReplyMode, seenOf, type Unit } from '@drover/schemas';
 import fc from 'fast-check';
 import { ChunkWriter } from './chunks.ts';
 import type { Identity } from './identity.ts';
 import { isRecord } from './identity.ts';
+import { seenFromLastEventId } from './sse.ts';
 import { wholeAnswer } from './whole-answer.ts';
 
 const identity = (endpoint: Endpoint): Identity => ({
@@ -28,7 +29,7 @@ function streamed(
   messages: readonly (readonly Unit[])[],
   includeUsage = false,
 ): Chunk[] {
-  const writer = new ChunkWriter(identity(endpoint), { mode, includeUsage });
+  const writer = new ChunkWriter(identity(endpoint), { mode, includeUsage }, nothingSeen);
   let at = 0;
   let events = '';
   for (const units of messages) {
@@ -67,20 +68,27 @@ test('however the units are cut into messages, stream and whole answer say the s
   );
 });
 
-test('an event id is the number of units a reader has, so that resuming there continues the text', () => {
+test('an event id says what a reader has, so that resuming there continues the text under the same ids', () => {
   fc.assert(
     fc.property(anyMessages, fc.nat(), (messages, cut) => {
       const units = messages.flat();
-      const whole = new ChunkWriter(identity('chat'), { mode: 'tokens', includeUsage: false });
-      const events = whole.units(0, units);
-      const ids = [...events.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id));
-      const from = ids.length === 0 ? 0 : (ids[cut % ids.length] ?? 0);
-      const resumed = new ChunkWriter(identity('chat'), { mode: 'tokens', includeUsage: false });
-      const rest = textOfChunks(decode(resumed.units(from, units.slice(from))));
-      const before = textOfChunks(decode(events.slice(0, events.indexOf(`id: ${from}\n`))));
-      const at = from === 0 ? undefined : units[from - 1];
-      const middle = at?.k === 'token' ? at.t : '';
-      assert.equal((from === 0 ? '' : before + middle) + rest, textOfChunks(decode(events)));
+      const style = { mode: 'tokens', includeUsage: false } as const;
+      const events = new ChunkWriter(identity('chat'), style, nothingSeen).units(0, units);
+      const ids = [...events.matchAll(/^id: (.*)$/gm)].map(([, id]) => id);
+      const id = ids[cut % Math.max(1, ids.length)];
+      const seen = seenFromLastEventId(id);
+      assert.ok(seen);
+      assert.equal(seen.digest, seenOf(units.slice(0, seen.units)));
+      const rest = new ChunkWriter(identity('chat'), style, seen.digest).units(
+        seen.units,
+        units.slice(seen.units),
+      );
+      // Everything after the event with this id, to the letter.
+      const after = id === undefined ? 0 : events.indexOf('\n\n', events.indexOf(`id: ${id}\n`)) + 2;
+      assert.equal(rest, events.slice(after));
+      const unsure = new ChunkWriter(identity('chat'), style, undefined).units(0, units);
+      assert.deepEqual(decode(unsure), decode(events));
+      assert.ok([...unsure.matchAll(/^id: (.*)$/gm)].every(([, bare]) => /^\d+$/.test(bare ?? '')));
     }),
   );
 });

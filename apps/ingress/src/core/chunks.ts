@@ -1,4 +1,4 @@
-import type { ReplyMode, Unit } from '@drover/schemas';
+import { type ReplyMode, seenAfter, type Unit } from '@drover/schemas';
 import { bodyAnswer } from './body-answer.ts';
 import { type Identity, isRecord, openAiUsage } from './identity.ts';
 import { event, numbered } from './sse.ts';
@@ -19,8 +19,12 @@ export class ChunkWriter {
   readonly #afterText: string;
   /** Slices of a `body` answer: shown when it is whole. */
   readonly #body: Unit[] = [];
+  /** What the reader has seen; undefined when nobody knows what that was before it came back. */
+  #digest: number | undefined;
 
-  constructor(identity: Identity, style: ChunkStyle) {
+  /** @param digest what the reader has seen before, as `seenAfter` counts it */
+  constructor(identity: Identity, style: ChunkStyle, digest: number | undefined) {
+    this.#digest = digest;
     const { endpoint, id, created, model } = identity;
     const object = endpoint === 'completion' ? 'text_completion' : 'chat.completion.chunk';
     const [before, after] = aroundText[endpoint === 'completion' ? 'completion' : 'chat'];
@@ -39,11 +43,12 @@ export class ChunkWriter {
     let next = at;
     for (const unit of units) {
       next++;
+      if (this.#digest !== undefined) this.#digest = seenAfter(this.#digest, unit);
       if (unit.k === 'body') this.#body.push(unit);
       else if (unit.k === 'delta') events += this.#delta(next, unit.choices);
       // llama.cpp held the text back: it comes with a later token.
       else if (unit.t !== '') {
-        events += numbered(next, this.#beforeText + JSON.stringify(unit.t) + this.#afterText);
+        events += this.#numbered(next, this.#beforeText + JSON.stringify(unit.t) + this.#afterText);
       }
     }
     return events;
@@ -56,8 +61,12 @@ export class ChunkWriter {
     return this.#closing(ending) + this.#usage(ending);
   }
 
+  #numbered(units: number, data: string): string {
+    return numbered({ units, digest: this.#digest }, data);
+  }
+
   #delta(unitsSoFar: number, choices: readonly unknown[]): string {
-    return choices.length === 0 ? '' : numbered(unitsSoFar, this.#chunk(choices));
+    return choices.length === 0 ? '' : this.#numbered(unitsSoFar, this.#chunk(choices));
   }
 
   /** Chat starts with the role, as OpenAI's does. Deltas bring their own. */

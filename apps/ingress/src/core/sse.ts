@@ -1,10 +1,15 @@
+import { nothingSeen } from '@drover/schemas';
 import type { ErrorEnvelope } from './errors.ts';
 
 /** Server-sent events, as text. `data` never holds a line break: JSON escapes them. */
 export const event = (data: string): string => `data: ${data}\n\n`;
 
-/** An event that a reader can come back to: `Last-Event-ID` is then the number of units it has. */
-export const numbered = (unitsSoFar: number, data: string): string => `id: ${unitsSoFar}\ndata: ${data}\n\n`;
+/** How many units a reader has, and what they were (`seenAfter`); that is undefined where it did not say. */
+export type Seen = { readonly units: number; readonly digest: number | undefined };
+
+/** An event that a reader can come back to: `Last-Event-ID` then says what it has. */
+export const numbered = ({ units, digest }: Seen, data: string): string =>
+  `id: ${units}${digest === undefined ? '' : `-${digest.toString(36)}`}\ndata: ${data}\n\n`;
 
 /**
  * A comment: ignored by every reader, and keeps proxies from closing a quiet connection. For people who look, it says how
@@ -21,10 +26,12 @@ export const done = event('[DONE]');
 export const errorEvent = (error: ErrorEnvelope): string => event(JSON.stringify(error));
 
 /**
- * Units that a reader already has, from its `Last-Event-ID`; undefined when that is no number of units.
- * Without the header the reader has none.
+ * What a reader already has, from its `Last-Event-ID`; undefined when no event of ours has that id. Without the header the
+ * reader has nothing. A number alone is taken at its word.
  */
-export function unitsFromLastEventId(value: string | undefined): number | undefined {
-  if (value === undefined || value === '') return 0;
-  return /^\d{1,9}$/.test(value) ? Number(value) : undefined;
+export function seenFromLastEventId(value: string | undefined): Seen | undefined {
+  if (value === undefined || value === '') return { units: 0, digest: nothingSeen };
+  const [, units, digest] = /^(\d{1,9})(?:-([0-9a-z]{1,7}))?$/.exec(value) ?? [];
+  if (units === undefined) return undefined;
+  return { units: Number(units), digest: digest === undefined ? undefined : Number.parseInt(digest, 36) };
 }

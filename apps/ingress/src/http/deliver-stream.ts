@@ -1,7 +1,7 @@
-import type { DroverError, OpenReply, Outcome } from '@drover/schemas';
+import { type DroverError, nothingSeen, type OpenReply, type Outcome } from '@drover/schemas';
 import { ChunkWriter } from '../core/chunks.ts';
 import { outcomeError, streamedEnvelope, toDroverError } from '../core/errors.ts';
-import { done, errorEvent } from '../core/sse.ts';
+import { done, errorEvent, type Seen } from '../core/sse.ts';
 import { abandon, type Delivery, identityOf, knownHeaders, refuseReuse } from './deliver.ts';
 import { EventStream } from './event-stream.ts';
 
@@ -9,7 +9,10 @@ import { EventStream } from './event-stream.ts';
  * Writes the reply as OpenAI chunks, each as it comes. A failure before the response has begun is thrown and gets its
  * status; a later one is an `error` event, and the stream then ends without `[DONE]`.
  */
-export async function deliverStream(delivery: Delivery, options: { includeUsage: boolean }): Promise<void> {
+export async function deliverStream(
+  delivery: Delivery,
+  options: { includeUsage: boolean; seen?: Seen },
+): Promise<void> {
   const { metrics } = delivery.ingress;
   let open: OpenReply | undefined;
   const stream = new EventStream(delivery.reply, {
@@ -64,7 +67,8 @@ export async function deliverStream(delivery: Delivery, options: { includeUsage:
 
   function chunkWriter(): ChunkWriter {
     const identity = identityOf(delivery.endpoint, delivery.submission.id, open?.model ?? delivery.model);
-    return new ChunkWriter(identity, { mode: open?.mode ?? 'tokens', includeUsage: options.includeUsage });
+    const style = { mode: open?.mode ?? 'tokens', includeUsage: options.includeUsage } as const;
+    return new ChunkWriter(identity, style, options.seen === undefined ? nothingSeen : options.seen.digest);
   }
 
   function finish(outcome: Outcome, chunks: ChunkWriter): void {

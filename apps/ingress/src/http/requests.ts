@@ -3,7 +3,7 @@ import { DroverError, httpHeaders, type RequestId, requestId } from '@drover/sch
 import type { FastifyInstance } from 'fastify';
 import { endpointOf } from '../core/request-id.ts';
 import { snapshot } from '../core/snapshot.ts';
-import { unitsFromLastEventId } from '../core/sse.ts';
+import { seenFromLastEventId } from '../core/sse.ts';
 import { readStored } from '../nats/stored.ts';
 import { tenantOf } from './authenticate.ts';
 import { identityOf, whenReaderLeaves } from './deliver.ts';
@@ -27,8 +27,8 @@ export function requestRoutes(app: FastifyInstance, ingress: Ingress): void {
 
   app.get<ById>('/requests/:id/stream', async (request, reply) => {
     const id = parseId(request.params.id);
-    const from = unitsFromLastEventId(request.headers['last-event-id']?.toString());
-    if (from === undefined) {
+    const seen = seenFromLastEventId(request.headers['last-event-id']?.toString());
+    if (seen === undefined) {
       throw new DroverError('invalid_request', 'last-event-id: use the id of an event of this stream', {
         param: 'last-event-id',
       });
@@ -38,12 +38,20 @@ export function requestRoutes(app: FastifyInstance, ingress: Ingress): void {
     request.exchange = exchange;
     const deadlineAtMs = Date.now() + ingress.config.DEADLINE_MAX_MS;
     const tenant = tenantOf(request);
-    const submission = follow(nats, { tenant, id, from, deadlineAtMs, readsDecisions: true });
+    const { units: from, digest } = seen;
+    const submission = follow(nats, {
+      tenant,
+      id,
+      from,
+      ...(digest === undefined ? {} : { seen: digest }),
+      deadlineAtMs,
+      readsDecisions: true,
+    });
     ingress.metrics.resumes.inc({ by: 'id' });
     reply.header(httpHeaders.requestId, id);
     whenReaderLeaves(reply, () => submission.close());
     const delivery = { ingress, endpoint, submission, reply, exchange, model: 'unknown' };
-    await deliverStream(delivery, { includeUsage: request.query.include_usage === 'true' });
+    await deliverStream(delivery, { includeUsage: request.query.include_usage === 'true', seen });
     return reply;
   });
 
