@@ -173,7 +173,11 @@ test('whoever is paused, killed or stopped, no write of an earlier holder follow
             holders[Math.max(0, at)] = startHolder(`again${n}`);
           }
         }
-        await sleep(300);
+        // However that went: who comes after all of them writes, too.
+        const before = await writtenAfter(0);
+        for (const { child } of holders) child.kill('SIGKILL');
+        holders.push(startHolder('heir'));
+        await writtenAfter(before);
       } finally {
         for (const { child } of holders) child.kill('SIGKILL');
       }
@@ -192,6 +196,17 @@ test('whoever is paused, killed or stopped, no write of an earlier holder follow
   console.log(`# ${writes} fenced writes over ${takeovers} takeovers`);
   assert.ok(takeovers > 0);
 });
+
+/** Waits until somebody has written with a higher token than `token`; the highest one. */
+async function writtenAfter(token: number): Promise<number> {
+  const giveUpAtMs = Date.now() + 10_000;
+  while (Date.now() < giveUpAtMs) {
+    const highest = Math.max(0, ...(await readActs()).map((act) => act.token));
+    if (highest > token) return highest;
+    await sleep(50);
+  }
+  throw new Error(`nobody wrote after token ${token} within 10 s`);
+}
 
 async function readActs(): Promise<{ token: number; holder: string }[]> {
   const info = await nats.jsm.consumers.add('ACTS', {

@@ -56,6 +56,8 @@ export class Lease {
   #turn: Promise<void> = Promise.resolve();
   #listening: { unsubscribe(): void } | undefined;
   #held: (Claimed & { readonly untilMs: number }) | undefined;
+  /** The holder has said, since the last look began, that it leaves. */
+  #isFree = false;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -76,7 +78,9 @@ export class Lease {
     // A holder that leaves says so on the key itself.
     this.#listening = this.#options.nats.nc.subscribe(this.#subject, {
       callback: (_error, message) => {
-        if (this.#held === undefined && message.headers?.get('KV-Operation') === 'DEL') this.#soon(0);
+        if (this.#held !== undefined || message.headers?.get('KV-Operation') !== 'DEL') return;
+        this.#isFree = true;
+        this.#soon(0);
       },
     });
     this.#soon(0);
@@ -105,6 +109,7 @@ export class Lease {
   async #look(): Promise<void> {
     if (!this.#started) return;
     let nextMs = lookEveryMs;
+    this.#isFree = false;
     try {
       if (this.#held !== undefined && this.token === null) this.#lose();
       await (this.#held === undefined ? this.#claim() : this.#renew(this.#held));
@@ -113,7 +118,8 @@ export class Lease {
       // No answer: what is held stays held until it runs out.
       this.#options.log.warn({ duty: this.#options.duty, error: String(error) }, 'lease not settled');
     }
-    this.#soon(nextMs);
+    // It may have been given back after this look had read it.
+    this.#soon(this.#isFree && this.#held === undefined ? 0 : nextMs);
   }
 
   async #claim(): Promise<void> {
