@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import type { Unit } from '@drover/schemas';
 import { z } from 'zod';
@@ -7,12 +6,9 @@ import type { Counted } from '../../apps/agent/src/core/counted.ts';
 import { readBody } from '../../apps/agent/src/llama/body.ts';
 import { readDeltas } from '../../apps/agent/src/llama/deltas.ts';
 import type { Generation } from '../../apps/agent/src/llama/generate.ts';
-import { LlamaHttp } from '../../apps/agent/src/llama/http.ts';
-import { localClusters } from '../../infra/local/src/clusters.ts';
-import { ensureLlama } from '../../infra/local/src/parts.ts';
-import { llamaCommand } from '../../infra/local/src/plan.ts';
+import type { LlamaHttp } from '../../apps/agent/src/llama/http.ts';
 import { eventually } from '../support/ingress.ts';
-import { freePort } from '../support/nats-server.ts';
+import { type RealLlama, startRealLlama } from '../support/real-llama.ts';
 
 const path = '/v1/chat/completions';
 const messages = [{ role: 'user', content: 'Tell me a long story about the sea and the sky.' }];
@@ -20,24 +16,14 @@ const tools = [{ type: 'function', function: { name: 'f', parameters: { type: 'o
 /** An answer is cut off when so many tokens of it were said. */
 const enough = 12;
 
+let llama: RealLlama;
 let url: string;
 let http: LlamaHttp;
-let stop: () => void;
 before(async () => {
-  const [cluster] = localClusters;
-  assert.ok(cluster);
-  const port = await freePort();
-  const [program = '', ...args] = llamaCommand(await ensureLlama(() => {}), cluster, port);
-  const llama = spawn(program, args, { stdio: 'ignore' });
-  stop = () => llama.kill();
-  url = `http://127.0.0.1:${port}`;
-  await eventually(async () => (await fetch(`${url}/health`).catch(() => undefined))?.ok === true, 60_000);
-  http = new LlamaHttp(url);
+  llama = await startRealLlama();
+  ({ url, http } = llama);
 });
-after(async () => {
-  await http?.close();
-  stop?.();
-});
+after(() => llama?.stop());
 
 /** A slot that has run nothing yet has no `next_token`. */
 const slots = z.array(

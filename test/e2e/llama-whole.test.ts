@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { z } from 'zod';
 import { readBody } from '../../apps/agent/src/llama/body.ts';
 import type { Generation } from '../../apps/agent/src/llama/generate.ts';
-import { LlamaHttp } from '../../apps/agent/src/llama/http.ts';
-import { localClusters } from '../../infra/local/src/clusters.ts';
-import { ensureLlama } from '../../infra/local/src/parts.ts';
-import { llamaCommand } from '../../infra/local/src/plan.ts';
+import type { LlamaHttp } from '../../apps/agent/src/llama/http.ts';
 import { eventually } from '../support/ingress.ts';
-import { freePort } from '../support/nats-server.ts';
+import { type RealLlama, startRealLlama } from '../support/real-llama.ts';
 
 const chat = '/v1/chat/completions';
 const completion = '/v1/completions';
@@ -18,24 +14,14 @@ const schema = { type: 'object', properties: { city: { type: 'string', maxLength
 /** The same answer each time. */
 const sure = { temperature: 0, seed: 7, cache_prompt: false, max_tokens: 24 };
 
+let llama: RealLlama;
 let url: string;
 let http: LlamaHttp;
-let stop: () => void;
 before(async () => {
-  const [cluster] = localClusters;
-  assert.ok(cluster);
-  const port = await freePort();
-  const [program = '', ...args] = llamaCommand(await ensureLlama(() => {}), cluster, port);
-  const llama = spawn(program, args, { stdio: 'ignore' });
-  stop = () => llama.kill();
-  url = `http://127.0.0.1:${port}`;
-  await eventually(async () => (await fetch(`${url}/health`).catch(() => undefined))?.ok === true, 60_000);
-  http = new LlamaHttp(url);
+  llama = await startRealLlama();
+  ({ url, http } = llama);
 });
-after(async () => {
-  await http?.close();
-  stop?.();
-});
+after(() => llama?.stop());
 
 const generation = (change: Partial<Generation> = {}): Generation => ({
   call: { mode: 'body', path: chat, body: {} },
